@@ -1,0 +1,160 @@
+"""The node's parameters: names, defaults, what they mean and which values are refused."""
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class _Declaration:
+    """One parameter.
+
+    ``fixed`` ones cannot change while the node runs, ``structural`` ones only while it is
+    unconfigured, the others at any time.
+    """
+
+    name: str
+    default: Value
+    description: str
+    low: float | None = None
+    high: float | None = None
+    pattern: str = ""
+    fixed: bool = False
+    structural: bool = False
+
+    def descriptor(self) -> ParameterDescriptor:
+        descriptor = ParameterDescriptor(description=self.description, read_only=self.fixed)
+        constraints = []
+        if self.pattern:
+            constraints.append(f"matches {self.pattern}")
+        if self.structural:
+            constraints.append("changes only while the node is unconfigured")
+        descriptor.additional_constraints = "; ".join(constraints)
+        if self.low is not None and self.high is not None:
+            if isinstance(self.default, int):
+                descriptor.integer_range = [
+                    IntegerRange(from_value=int(self.low), to_value=int(self.high), step=1)
+                ]
+            else:
+                descriptor.floating_point_range = [
+                    FloatingPointRange(from_value=self.low, to_value=self.high, step=0.0)
+                ]
+        return descriptor
+
+
+_DECLARATIONS = (
+    _Declaration(
+        "autostart",
+        True,
+        "Configure and activate at start.  Set to false where a life-cycle manager does it.",
+        fixed=True,
+    ),
+    _Declaration(
+        "model",
+        "",
+        "Weights: the name of a shipped model, or the path of a .safetensors file.  Empty: the "
+        "shipped default.",
+        structural=True,
+    ),
+    _Declaration(
+        "device",
+        "auto",
+        "Where the network runs: auto (a GPU if there is one), cpu, cuda or cuda:<number>.",
+        pattern=r"auto|cpu|cuda(:\d+)?",
+        structural=True,
+    ),
+    _Declaration(
+        "threads",
+        2,
+        "Processor threads that the network may use.",
+        low=1,
+        high=64,
+        structural=True,
+    ),
+    _Declaration(
+        "max_people",
+        6,
+        "At most this many people in one frame, the surest first.  Each costs time.",
+        low=1,
+        high=32,
+        structural=True,
+    ),
+    _Declaration(
+        "rectified",
+        True,
+        "Whether the depth image is rectified (image_rect topics): then P of camera_info holds and "
+        "D is ignored.  False for image_raw: K holds and the distortion D is undone.",
+        fixed=True,
+    ),
+    _Declaration(
+        "min_confidence",
+        0.0,
+        "Joints with less confidence are left out of markers, TF and cloud.",
+        low=0.0,
+        high=1.0,
+    ),
+    _Declaration("publish_markers", True, "Publish ~/markers for RViz.", fixed=True),
+    _Declaration("publish_tf", True, "Send a TF frame for every joint.", fixed=True),
+    _Declaration("publish_cloud", True, "Publish ~/joints, a point cloud of joints.", fixed=True),
+    _Declaration(
+        "id_prefix",
+        "p",
+        "What body ids begin with: frames are named like head_p0.  TF names are global, so give "
+        "each of several cameras its own.",
+        pattern=r"[A-Za-z][A-Za-z0-9]*",
+        fixed=True,
+    ),
+    _Declaration(
+        "marker_lifetime",
+        0.25,
+        "Seconds that RViz shows a marker without news; 0 is for ever.",
+        low=0.0,
+        high=60.0,
+    ),
+    _Declaration("joint_diameter", 0.05, "Metres; bones scale with it.", low=0.005, high=0.5),
+)
+_BY_NAME = {declaration.name: declaration for declaration in _DECLARATIONS}
+
+
+def declare(node: Node) -> None:
+    """Declare all parameters.
+
+    Raises:
+        rclpy.exceptions.ParameterException: a start-up value of a wrong type or out of range.
+    """
+    for declaration in _DECLARATIONS:
+        node.declare_parameter(declaration.name, declaration.default, declaration.descriptor())
+
+
+def refusal(parameters: Iterable[Parameter], configured: bool) -> str:
+    """Why these values cannot be set, or "" if they can.
+
+    rclpy itself holds types, ranges and read-only parameters; this holds the rest.
+
+    Args:
+        parameters: as rclpy hands them to a set-parameters callback; others' are let through.
+        configured: whether the node has left the state "unconfigured".
+    """
+    for parameter in parameters:
+        declaration = _BY_NAME.get(parameter.name)
+        if declaration is None:
+            continue
+        value = parameter.value
+        if declaration.structural and configured:
+            return (
+                f"{parameter.name} can change only while the node is unconfigured: first "
+                "`ros2 lifecycle set <node> deactivate` and `cleanup`, then set it, then "
+                "`configure` and `activate`"
+            )
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"{parameter.name} must be a finite number, got {value}"
+        if declaration.pattern and not re.fullmatch(declaration.pattern, str(value)):
+            return f"{parameter.name} must match {declaration.pattern}, got '{value}'"
+    return ""
