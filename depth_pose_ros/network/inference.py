@@ -1,0 +1,149 @@
+"""Exact inference over a tree of parts by dynamic programming (Sect. 3.2, Eqn. 5).
+
+Scores are F = sum_k U[k, g_k] + sum_e R[e, g_parent(e), g_child(e)] of a configuration g, one
+candidate per part.  Messages run from the leaves to the root; all edges whose children are equally
+deep in the tree are computed at once, for the whole batch.  A candidate whose unary is -inf does
+not exist, which is how parts with fewer candidates share a tensor.  To let a loss augment the
+scores, add each candidate's loss to the unary.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+#: (parent, child) by part index; :data:`depth_pose_ros.skeleton.EDGES` is one.
+Tree = Sequence[tuple[int, int]]
+#: All edges' terms (B, E, n, n), candidate of the parent before candidate of the child; or a
+#: function that gives the terms (B, e, n, n) of the e edges it is asked for.
+Pairwise = Tensor | Callable[[list[int]], Tensor]
+
+
+class _Level(NamedTuple):
+    """The edges whose children are equally deep."""
+
+    edges: list[int]
+    parents: list[int]
+    children: list[int]
+
+
+def max_sum(unary: Tensor, pairwise: Pairwise, tree: Tree) -> tuple[Tensor, Tensor]:
+    """The best configuration and its score.
+
+    Args:
+        unary: (B, K, n); -inf where a part has no such candidate (every part needs one).
+        pairwise: (B, E, n, n) or a function of edges, see :data:`Pairwise`.
+        tree: its E = K - 1 edges, in any order and numbering.
+
+    Returns:
+        score (B,), through which gradients reach the chosen terms; choice (B, K) int64.
+
+    Raises:
+        ValueError: the edges are not a tree over the K parts.
+    """
+    levels, root = _schedule(tuple(map(tuple, tree)), unary.shape[1])
+    belief = unary
+    back: list[Tensor] = []
+    for level in levels:
+        terms = _terms(pairwise, level.edges) + belief[:, level.children, None, :]
+        message, best = terms.max(-1)
+        back.append(best)
+        belief = belief.index_add(1, _index(level.parents, unary), message)
+    score, at_root = belief[:, root].max(-1)
+
+    choice = torch.empty(unary.shape[:2], dtype=torch.long, device=unary.device)
+    choice[:, root] = at_root
+    for level, best in zip(reversed(levels), reversed(back), strict=True):
+        at_parent = choice[:, level.parents]
+        choice[:, level.children] = best.gather(2, at_parent[..., None])[..., 0]
+    return score, choice
+
+
+def sum_product(
+    unary: Tensor, pairwise: Pairwise, tree: Tree, temperature: Tensor | float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Log partition function and marginals of p(g) ~ exp(F(g) / temperature).
+
+    Args:
+        unary, pairwise, tree: as of :func:`max_sum`.
+        temperature: towards 0, p is all on the best configuration.
+
+    Returns:
+        log_partition (B,); marginals (B, K, n), each part's summing to 1.
+
+    Raises:
+        ValueError: the edges are not a tree over the K parts.
+    """
+    levels, root = _schedule(tuple(map(tuple, tree)), unary.shape[1])
+    belief = unary / temperature
+    kept: list[tuple[Tensor, Tensor]] = []
+    for level in levels:
+        terms = _terms(pairwise, level.edges) / temperature
+        message = (terms + belief[:, level.children, None, :]).logsumexp(-1)
+        kept.append((terms, message))
+        belief = belief.index_add(1, _index(level.parents, unary), message)
+    log_partition = belief[:, root].logsumexp(-1)
+
+    # Downwards, a child hears its parent's belief less what the child itself had told it.
+    for level, (terms, message) in zip(reversed(levels), reversed(kept), strict=True):
+        at_parent = belief[:, level.parents]
+        impossible = message == -torch.inf
+        rest = (at_parent - message.masked_fill(impossible, 0.0)).masked_fill(
+            impossible, -torch.inf
+        )
+        told = (terms + rest[..., None]).logsumexp(-2)
+        belief = belief.index_add(1, _index(level.children, unary), told)
+    return log_partition, belief.softmax(-1)
+
+
+def configuration_terms(
+    unary: Tensor, pairwise: Tensor, tree: Tree, choice: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The terms of a given configuration; differentiable, their sum is its score.
+
+    Args:
+        unary: (B, K, n).
+        pairwise: (B, E, n, n).
+        tree: the E edges.
+        choice: (B, K) int64.
+
+    Returns:
+        (B, K) unary and (B, E) pairwise terms.
+    """
+    parents, children = ([edge[i] for edge in tree] for i in (0, 1))
+    n = pairwise.shape[-1]
+    pair = choice[:, parents] * n + choice[:, children]
+    return (
+        unary.gather(2, choice[..., None])[..., 0],
+        pairwise.flatten(2).gather(2, pair[..., None])[..., 0],
+    )
+
+
+def _terms(pairwise: Pairwise, edges: list[int]) -> Tensor:
+    return pairwise[:, edges] if isinstance(pairwise, Tensor) else pairwise(edges)
+
+
+def _index(parts: list[int], like: Tensor) -> Tensor:
+    return torch.tensor(parts, device=like.device)
+
+
+@lru_cache(maxsize=64)
+def _schedule(tree: tuple[tuple[int, ...], ...], parts: int) -> tuple[list[_Level], int]:
+    """The tree's levels, deepest first, and its root."""
+    error = ValueError(f"the edges {tree} are not a tree over {parts} parts")
+    roots = set(range(parts)) - {child for _, child in tree}
+    if len(tree) != parts - 1 or len(roots) != 1:
+        raise error
+    (root,) = roots
+    levels: list[_Level] = []
+    reached = {root}
+    while len(reached) < parts:
+        edges = [e for e, (p, c) in enumerate(tree) if p in reached and c not in reached]
+        level = _Level(edges, [tree[e][0] for e in edges], [tree[e][1] for e in edges])
+        if not edges or not set(level.children) <= set(range(parts)):
+            raise error
+        reached |= set(level.children)
+        levels.append(level)
+    return levels[::-1], root

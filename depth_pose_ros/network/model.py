@@ -1,0 +1,194 @@
+"""The method assembled: crops in, skeletons out.
+
+The steps of :meth:`PoseNetwork.forward` are methods of their own, which training calls one by one.
+"""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from depth_pose_ros.network import proposals as candidates
+from depth_pose_ros.network.config import ModelConfig
+from depth_pose_ros.network.fcn import FcnOutput, build_fcn, log_heat
+from depth_pose_ros.network.inference import max_sum, sum_product
+from depth_pose_ros.network.matchnet import MatchNet
+from depth_pose_ros.network.pairwise import deformation
+from depth_pose_ros.network.proposals import Proposals
+from depth_pose_ros.network.readout import (
+    PoseOutput,
+    heat_in_window,
+    joint_confidence,
+    person_score,
+)
+from depth_pose_ros.skeleton import EDGES, NUM_JOINTS
+
+#: How much of the method runs (the paper's ablation): the heat maps' maxima alone, every part's
+#: best unary, or the tree.
+Stage = Literal["fcn", "matchnet", "full"]
+
+_PARENTS = [edge.parent for edge in EDGES]
+_CHILDREN = [edge.child for edge in EDGES]
+
+
+class PoseNetwork(nn.Module):
+    """FCN, proposals, MatchNet and inference (Fig. 2).
+
+    Attributes:
+        config: what it is made of.
+        fcn: crops -> :class:`FcnOutput`.
+        matchnet: crops and proposals -> match logits.
+        match_weight: (19, T), w_k of Eqn. 3.
+        heat_weight: (19,) or None, weight of the log-heat in the unary (extension).
+        gamma: (18, 6), Gamma of Eqn. 4.
+        surface_offset: buffer (19,) metres, joint's depth minus the surface's in front of it.
+        surface_gate: buffer (), metres; a measured depth that differs more than this from the
+            FCN's belongs to something else.
+        temperature: buffer (), of the marginals (extension).
+    """
+
+    surface_offset: Tensor
+    surface_gate: Tensor
+    temperature: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.fcn = build_fcn(config.fcn, config.displacement)
+        self.matchnet = MatchNet(config)
+        self.match_weight = nn.Parameter(torch.ones(NUM_JOINTS, config.templates))
+        self.heat_weight = nn.Parameter(torch.ones(NUM_JOINTS)) if config.heat_unary else None
+        self.gamma = nn.Parameter(torch.zeros(len(EDGES), 6))
+        self.register_buffer("surface_offset", torch.zeros(NUM_JOINTS))
+        self.register_buffer("surface_gate", torch.tensor(0.15))
+        self.register_buffer("temperature", torch.tensor(1.0))
+
+    def forward(self, crops: Tensor, frames: Tensor, stage: Stage = "full") -> PoseOutput:
+        """Estimate one skeleton per crop.
+
+        Args:
+            crops: (B, 1, H, W) from :func:`depth_pose_ros.crops.cut`.
+            frames: (B, 4), their :class:`depth_pose_ros.crops.CropFrame` as arrays.
+            stage: how much of the method to run.
+
+        Raises:
+            ValueError: shapes that do not fit, or an unknown stage.
+        """
+        self._check(crops, frames, stage)
+        output = self.fcn(crops)
+        proposals = self.propose(output, crops, frames, single=stage == "fcn")
+        if stage == "fcn":
+            weights = proposals.points.new_ones(proposals.points.shape[:3])
+        else:
+            unary = self.unary_terms(output, crops, proposals)
+            tied = stage == "full"
+            weights = self.infer(unary, self.pairwise_terms(output, proposals) if tied else None)
+        return self.readout(output, proposals, weights)
+
+    def propose(
+        self, output: FcnOutput, crops: Tensor, frames: Tensor, single: bool = False
+    ) -> Proposals:
+        """The window of candidates round every coarse maximum (Eqn. 1).
+
+        With ``single``, the maximum itself as the only one, pixels not rounded.
+        """
+        stride = self.fcn.stride
+        # The paper's maps are read at their maximum; the finer ones of ours between cells too.
+        centres = candidates.coarse_maximum(output, stride, refine=self.config.fcn == "compact")
+        if single:
+            pixels = centres[:, :, None]
+        else:
+            pixels = candidates.window_pixels(centres, self.config.window, *crops.shape[-2:])
+        points, measured = candidates.locate(
+            pixels,
+            output.depth,
+            stride,
+            crops,
+            frames,
+            self.surface_offset,
+            self.surface_gate,
+        )
+        return Proposals(pixels, points, measured)
+
+    def unary_terms(
+        self,
+        output: FcnOutput,
+        crops: Tensor,
+        proposals: Proposals,
+        match_logits: Tensor | None = None,
+    ) -> Tensor:
+        """(B, 19, n): U of Eqn. 3, plus the weighted log-heat where the configuration has it.
+
+        ``match_logits`` (B, 19, n, T) saves computing them again.
+        """
+        if match_logits is None:
+            match_logits = self.matchnet(crops, proposals.pixels)
+        unary = (match_logits.sigmoid() @ self.match_weight[..., None])[..., 0]
+        if self.heat_weight is not None:
+            unary = unary + self.heat_weight[:, None] * self.heat_features(output, proposals)
+        return unary
+
+    def heat_features(self, output: FcnOutput, proposals: Proposals) -> Tensor:
+        """(B, 19, n): the log-heat at the proposals."""
+        maps = log_heat(output)[:, :, None]
+        return candidates.read_maps(maps, proposals.pixels, self.fcn.stride)[..., 0]
+
+    def anchors(self, output: FcnOutput, proposals: Proposals) -> Tensor:
+        """(B, 18, n, 3) metres: where every edge's child is measured from (pairwise terms)."""
+        points = proposals.points[:, _PARENTS]
+        if not self.config.displacement:
+            return points
+        if output.displacement is None:
+            raise ValueError("the configuration needs displacements, but the FCN gave none")
+        maps = output.displacement.unflatten(1, (len(EDGES), 3))
+        pixels = proposals.pixels[:, _PARENTS]
+        return points + candidates.read_maps(maps, pixels, self.fcn.stride)
+
+    def pairwise_terms(self, output: FcnOutput, proposals: Proposals) -> Tensor:
+        """(B, 18, n, n): R of Eqn. 4, the parent's candidate before the child's."""
+        children = proposals.points[:, _CHILDREN]
+        return deformation(self.anchors(output, proposals), children, self.gamma)
+
+    def infer(self, unary: Tensor, pairwise: Tensor | None) -> Tensor:
+        """How much every candidate counts in the result.
+
+        Args:
+            unary: (B, 19, n).
+            pairwise: (B, 18, n, n), or None for parts that know nothing of each other.
+
+        Returns:
+            (B, 19, n), every part's summing to 1: all on the best configuration's (Eqn. 5), or
+            the marginals, as the configuration says.
+        """
+        if self.config.readout == "marginals":
+            if pairwise is None:
+                return (unary / self.temperature).softmax(-1)
+            return sum_product(unary, pairwise, EDGES, self.temperature)[1]
+        choice = unary.argmax(-1) if pairwise is None else max_sum(unary, pairwise, EDGES)[1]
+        return torch.zeros_like(unary).scatter_(2, choice[..., None], 1.0)
+
+    def readout(self, output: FcnOutput, proposals: Proposals, weights: Tensor) -> PoseOutput:
+        """Joints as the weighted mean of their candidates.
+
+        Args:
+            output: of the FCN.
+            proposals: n candidates per part.
+            weights: (B, 19, n), every part's summing to 1.
+        """
+        share = weights[..., None]
+        joints = (share * proposals.points).sum(2)
+        pixels = (share * proposals.pixels).sum(2)
+        visible = (weights * proposals.measured).sum(2).clamp(0, 1)
+        heat = heat_in_window(output, self.fcn.stride, pixels, self.config.window)
+        return PoseOutput(joints, pixels, joint_confidence(heat, visible), person_score(heat))
+
+    @staticmethod
+    def _check(crops: Tensor, frames: Tensor, stage: str) -> None:
+        if crops.ndim != 4 or crops.shape[1] != 1:
+            raise ValueError(f"crops must be (B, 1, H, W), got {tuple(crops.shape)}")
+        if tuple(frames.shape) != (crops.shape[0], 4):
+            raise ValueError(
+                f"frames must be ({crops.shape[0]}, 4), one per crop, got {tuple(frames.shape)}"
+            )
+        if stage not in get_args(Stage):
+            raise ValueError(f"stage must be one of {get_args(Stage)}, got {stage!r}")

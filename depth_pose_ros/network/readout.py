@@ -1,0 +1,86 @@
+"""From weighted proposals to joints, and how sure they are."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from depth_pose_ros.network.fcn import FcnOutput, heat_probability
+from depth_pose_ros.skeleton import INDEX
+
+#: Joints whose heat maps say whether there is a person at all: what a body shows from most sides.
+TORSO: tuple[int, ...] = tuple(
+    INDEX[name]
+    for name in (
+        "Head",
+        "Neck",
+        "UpperSpine",
+        "MiddleSpine",
+        "DownSpine",
+        "RightShoulder",
+        "LeftShoulder",
+        "RightHip",
+        "LeftHip",
+    )
+)
+#: What is left of the confidence in a joint whose own pixel is missing or occluded.
+UNSEEN = 0.5
+
+
+class PoseOutput(NamedTuple):
+    """Skeletons, one per crop.
+
+    Attributes:
+        joints: (B, 19, 3) metres, optical frame.
+        pixels: (B, 19, 2) float, (x, y) in the crop.
+        confidence: (B, 19) in [0, 1].
+        score: (B,) in [0, 1], that the crop holds a person at all.
+    """
+
+    joints: Tensor
+    pixels: Tensor
+    confidence: Tensor
+    score: Tensor
+
+
+def heat_in_window(output: FcnOutput, stride: int, pixels: Tensor, window: int) -> Tensor:
+    """Share of every heat map's mass in the cells centred in a square round a pixel.
+
+    Args:
+        output: of the FCN.
+        stride: its crop pixels per cell.
+        pixels: (B, 19, 2), (x, y) in the crop.
+        window: the square's side in crop pixels; cells up to window / 2 away count.
+
+    Returns:
+        (B, 19) in [0, 1].
+    """
+    heat = heat_probability(output)
+    rows, columns = (
+        stride * torch.arange(size, device=heat.device, dtype=heat.dtype)
+        for size in heat.shape[-2:]
+    )
+    # Half a cell more, so that the square never falls between the cells of a coarse map.
+    reach = (window + stride) / 2
+    in_row = ((rows - pixels[..., 1, None]).abs() <= reach).to(heat.dtype)
+    in_column = ((columns - pixels[..., 0, None]).abs() <= reach).to(heat.dtype)
+    mass = in_row[..., None, :] @ heat @ in_column[..., :, None]
+    return mass[..., 0, 0].clamp(0, 1)
+
+
+def joint_confidence(heat: Tensor, visible: Tensor) -> Tensor:
+    """How sure a joint is.
+
+    Args:
+        heat: (B, 19) from :func:`heat_in_window`.
+        visible: (B, 19) in [0, 1], the share of the proposals used whose depth was measured.
+
+    Returns:
+        (B, 19) in [0, 1].
+    """
+    return heat * (UNSEEN + (1 - UNSEEN) * visible)
+
+
+def person_score(heat: Tensor) -> Tensor:
+    """(B, 19) heat in the windows -> (B,): mean over the torso, low where maps are spread out."""
+    return heat[:, TORSO].mean(1)
