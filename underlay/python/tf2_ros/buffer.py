@@ -1,0 +1,174 @@
+"""What has been heard of the frames, and the transform between any two of them at a time."""
+
+from bisect import bisect, insort
+from dataclasses import dataclass, field
+from threading import Condition
+from typing import Any, NamedTuple
+
+from geometry_msgs.msg import TransformStamped
+from rclpy.duration import Duration
+from rclpy.time import Time
+
+from tf2_ros.exceptions import (
+    ConnectivityException,
+    ExtrapolationException,
+    InvalidArgumentException,
+    LookupException,
+    TransformException,
+)
+from tf2_ros.rigid import Rigid
+
+
+class _Sample(NamedTuple):
+    stamp: int  # nanoseconds
+    transform: Rigid  # child to parent
+
+
+@dataclass
+class _Edge:
+    """A frame's history below one parent, ordered by stamp; a static frame has one sample."""
+
+    parent: str
+    static: bool
+    samples: list[_Sample] = field(default_factory=list)
+
+    def at(self, stamp: int) -> Rigid:
+        """Interpolated; the caller has checked that the stamp lies within the samples."""
+        if self.static:
+            return self.samples[0].transform
+        after = bisect(self.samples, stamp, key=lambda s: s.stamp)
+        earlier = self.samples[after - 1]
+        if earlier.stamp == stamp:
+            return earlier.transform
+        later = self.samples[after]
+        part = (stamp - earlier.stamp) / (later.stamp - earlier.stamp)
+        return earlier.transform.interpolate(later.transform, part)
+
+
+class Buffer:
+    """Keeps the last seconds of every moving frame.  Safe to use from several threads.
+
+    Args:
+        cache_time: how much to keep, 10 s by default.
+        node: accepted for compatibility; the ``tf2_frames`` service is not offered.
+    """
+
+    def __init__(self, cache_time: Duration | None = None, node: Any = None) -> None:
+        self._keep = 10 * 10**9 if cache_time is None else cache_time.nanoseconds
+        self._edges: dict[str, _Edge] = {}
+        self._news = Condition()
+
+    def set_transform(self, transform: TransformStamped, authority: str) -> None:
+        """Add a moving frame's transform."""
+        self._add(transform, static=False)
+
+    def set_transform_static(self, transform: TransformStamped, authority: str) -> None:
+        """Add a transform that holds at all times."""
+        self._add(transform, static=True)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._news:
+            self._edges.clear()
+
+    def can_transform(
+        self, target_frame: str, source_frame: str, time: Time, timeout: Duration | None = None
+    ) -> bool:
+        """Whether :meth:`lookup_transform` would succeed."""
+        try:
+            self.lookup_transform(target_frame, source_frame, time, timeout)
+        except TransformException:
+            return False
+        return True
+
+    def lookup_transform(
+        self, target_frame: str, source_frame: str, time: Time, timeout: Duration | None = None
+    ) -> TransformStamped:
+        """The transform that takes points from the source frame to the target frame.
+
+        Args:
+            time: when; 0 is the latest time at which all of the chain is known.
+            timeout: how long to wait for it; another thread must be spinning meanwhile.
+
+        Raises:
+            LookupException, ConnectivityException, ExtrapolationException,
+            InvalidArgumentException: why it cannot be had.
+        """
+        seconds = 0.0 if timeout is None else timeout.nanoseconds * 1e-9
+        with self._news:
+            self._news.wait_for(
+                lambda: self._known(target_frame, source_frame, time.nanoseconds), seconds
+            )
+            stamp, transform = self._lookup(target_frame, source_frame, time.nanoseconds)
+        message = transform.to_message()
+        message.header.frame_id, message.child_frame_id = target_frame, source_frame
+        message.header.stamp = Time(nanoseconds=stamp).to_msg()
+        return message
+
+    def _add(self, message: TransformStamped, static: bool) -> None:
+        parent, child = message.header.frame_id, message.child_frame_id
+        if not parent or not child or parent == child:
+            raise InvalidArgumentException(
+                f'a transform needs two different frames, got "{parent}" and "{child}"'
+            )
+        stamp = Time.from_msg(message.header.stamp).nanoseconds
+        sample = _Sample(stamp, Rigid.from_message(message))
+        with self._news:
+            edge = self._edges.get(child)
+            if edge is None or static or edge.static or edge.parent != parent:
+                edge = self._edges[child] = _Edge(parent, static)
+            edge.samples = [s for s in edge.samples if s.stamp != stamp]
+            insort(edge.samples, sample, key=lambda s: s.stamp)
+            oldest = edge.samples[-1].stamp - self._keep
+            edge.samples = [s for s in edge.samples if s.stamp >= oldest]
+            self._news.notify_all()
+
+    def _known(self, target: str, source: str, stamp: int) -> bool:
+        try:
+            self._lookup(target, source, stamp)
+        except TransformException:
+            return False
+        return True
+
+    def _lookup(self, target: str, source: str, stamp: int) -> tuple[int, Rigid]:
+        from_target, from_source = self._ancestors(target), self._ancestors(source)
+        common = next((frame for frame in from_source if frame in from_target), None)
+        if common is None:
+            raise ConnectivityException(
+                f"[{target}] and [{source}] are not connected: they are in separate trees"
+            )
+        up_target = from_target[: from_target.index(common)]
+        up_source = from_source[: from_source.index(common)]
+        moving = [e for e in map(self._edges.get, up_target + up_source) if e and not e.static]
+        if stamp == 0 and moving:
+            stamp = min(edge.samples[-1].stamp for edge in moving)
+        for edge in moving:
+            first, last = edge.samples[0].stamp, edge.samples[-1].stamp
+            if not first <= stamp <= last:
+                where, bound = ("future", last) if stamp > last else ("past", first)
+                raise ExtrapolationException(
+                    f"Lookup would require extrapolation into the {where}: requested time "
+                    f"{stamp * 1e-9:.6f} but the data ends at {bound * 1e-9:.6f}, when looking up "
+                    f"the transform from frame [{source}] to frame [{target}]"
+                )
+        to_common = self._climb(up_target, stamp).inverse()
+        return stamp, to_common @ self._climb(up_source, stamp)
+
+    def _ancestors(self, frame: str) -> list[str]:
+        """A frame and everything above it, nearest first."""
+        if frame not in self._edges and all(e.parent != frame for e in self._edges.values()):
+            raise LookupException(f'"{frame}" is not a frame that has been published')
+        path = [frame]
+        while path[-1] in self._edges:
+            parent = self._edges[path[-1]].parent
+            if parent in path:
+                raise ConnectivityException(f"the frames {path} form a loop")
+            path.append(parent)
+        return path
+
+    def _climb(self, frames: list[str], stamp: int) -> Rigid:
+        """From the first of some frames to the parent of the last."""
+        total = Rigid.identity()
+        for frame in frames:
+            total = self._edges[frame].at(stamp) @ total
+        return total
