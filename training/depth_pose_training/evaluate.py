@@ -1,0 +1,205 @@
+"""Evaluate a model on labelled depth images: ``python -m depth_pose_training.evaluate --help``.
+
+The public estimator runs on whole frames and finds the person by itself.  A frame in which nobody
+is found counts all its joints as missed.  Results are printed, and written to ``--out``:
+summary.json, adapter.json, pictures of the worst and of the missed frames, the paper's plots.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from depth_pose_training import metrics
+from depth_pose_training.datasets import LabelledFrames, UtdMhad
+from depth_pose_training.datasets.adapter import JointAdapter
+from depth_pose_training.datasets.base import read, spread
+from depth_pose_training.evaluation.pictures import worst, write_pictures
+from depth_pose_training.evaluation.plots import plot_curves, plot_per_joint
+from depth_pose_training.evaluation.predictions import Estimator, Predictions, predict
+from depth_pose_training.evaluation.summary import Errors, joint_table, summarise, table
+
+#: What the model does, from its first task alone to the whole (paper, Sect. 5.3).
+STAGES: tuple[str, ...] = ("fcn", "matchnet", "full")
+
+#: (model name or path, device, stage) -> an estimator.
+EstimatorFactory = Callable[[str | None, str, str], Estimator]
+
+
+def load_estimator(model: str | None, device: str, stage: str) -> Estimator:
+    """The public estimator, as an application gets it."""
+    # Imported here, because it brings torch, which --help need not wait for.
+    from depth_pose_ros.estimator import PoseEstimator
+
+    return PoseEstimator.from_pretrained(model, device=device, stage=stage)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        frames: the dataset.
+        indices: the dataset's index of every evaluated frame.
+        predictions: by stage.
+        summaries: by stage, see :func:`depth_pose_training.evaluation.summary.summarise`.
+        adapter: from our joints to the dataset's, if there is one.
+    """
+
+    frames: LabelledFrames
+    indices: list[int]
+    predictions: dict[str, Predictions]
+    summaries: dict[str, dict]
+    adapter: JointAdapter | None
+
+
+def evaluate(
+    estimators: dict[str, Estimator],
+    frames: LabelledFrames,
+    limit: int | None = None,
+    adapter: JointAdapter | None = None,
+    progress: bool = False,
+) -> Evaluation:
+    """Run estimators on the same frames and measure them.
+
+    Args:
+        estimators: by stage, or by any name.
+        frames: the dataset.
+        limit: evaluate at most so many frames, evenly spread.
+        adapter: also report estimates moved to the dataset's joints.
+        progress: show a progress bar.
+    """
+    indices = list(spread(frames, limit))
+    predictions = predict(estimators, (frames[i] for i in indices), len(indices), progress)
+    summaries = {name: summarise(p, frames.torso_top, adapter) for name, p in predictions.items()}
+    return Evaluation(frames, indices, predictions, summaries, adapter)
+
+
+def fit_adapter(
+    estimator: Estimator, frames: LabelledFrames, limit: int | None = None, progress: bool = False
+) -> JointAdapter:
+    """Fit an adapter on a dataset's training frames with an estimator's own output."""
+    count = len(spread(frames, limit))
+    p = predict({"": estimator}, read(frames, limit), count, progress)[""]
+    return JointAdapter.fit(p.joints, p.true_joints, p.valid)
+
+
+def write(evaluation: Evaluation, out: Path, header: dict, pictures: int) -> None:
+    """Write summary, adapter, pictures and plots into a folder, made if need be."""
+    out.mkdir(parents=True, exist_ok=True)
+    summary = {**header, "results": evaluation.summaries}
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    if evaluation.adapter is not None:
+        evaluation.adapter.save(out / "adapter.json")
+    plot_curves(evaluation.summaries, out / "pdj_curves.png")
+    plot_per_joint(evaluation.summaries, out / "pdj_per_joint.png")
+    frames, indices = evaluation.frames, evaluation.indices
+    for name, p in evaluation.predictions.items():
+        errors = Errors.of(p, frames.torso_top).position
+        missed = [i for i, found in enumerate(p.found) if not found][:pictures]
+        folder = out / "pictures" / name
+        write_pictures(folder, frames, indices, p, worst(errors, pictures), "worst")
+        write_pictures(folder, frames, indices, p, missed, "missed")
+
+
+def main(argv: Sequence[str] | None = None, factory: EstimatorFactory = load_estimator) -> int:
+    """The command line; returns the exit code."""
+    args = _parser().parse_args(argv)
+    stages = STAGES if args.ablation else (args.stage,)
+    try:
+        frames = _open(args, args.subjects)
+        # One estimator per stage: finding people does not depend on the stage, so that all of them
+        # see the same crops.
+        estimators = {stage: factory(args.model, args.device, stage) for stage in stages}
+        adapter = _adapter(args, estimators[stages[-1]])
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    result = evaluate(estimators, frames, args.limit, adapter, progress=True)
+    header = {
+        "data": args.data,
+        "subjects": args.subjects,
+        "min_consistent": args.min_consistent,
+        "trust": args.trust,
+        "model": args.model,
+        "torso": f"{frames.torso_top} to the middle of the hips",
+        "pdj_thresholds": list(metrics.PDJ_THRESHOLDS),
+        "adapter": None
+        if adapter is None
+        else {"source": args.adapter, "subjects": args.adapter_subjects},
+    }
+    write(result, args.out, header, args.pictures)
+    print(f"\n{args.data}: {len(result.indices)} frames; torso from {header['torso']}\n")
+    print(table(result.summaries))
+    print(f"\n{stages[-1]}, per joint\n\n{joint_table(result.summaries[stages[-1]])}")
+    for stage, summary in result.summaries.items():
+        if summary["not_found"]:
+            print(f"\n{stage}: nobody found in {', '.join(summary['not_found'])}")
+    print(f"\nwritten to {args.out}")
+    return 0
+
+
+def _open(args: argparse.Namespace, subjects: Sequence[int]) -> LabelledFrames:
+    return UtdMhad(args.root, subjects, args.actions, args.min_consistent, args.stride, args.trust)
+
+
+def _adapter(args: argparse.Namespace, estimator: Estimator) -> JointAdapter | None:
+    if args.adapter == "none":
+        return None
+    if args.adapter != "fit":
+        return JointAdapter.load(args.adapter)
+    both = sorted(set(args.adapter_subjects) & set(args.subjects))
+    if both:
+        raise ValueError(
+            f"the adapter must not be fitted on subjects that are evaluated, but {both} would be: "
+            "give other --adapter-subjects, or --adapter none"
+        )
+    return fit_adapter(
+        estimator, _open(args, args.adapter_subjects), args.adapter_frames, progress=True
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m depth_pose_training.evaluate",
+        description="Evaluate a model on labelled depth images: PDJ, 3-D error, mAP at 10 cm.",
+    )
+    add = parser.add_argument
+    add("--data", choices=("utd_mhad",), default="utd_mhad", help="dataset")
+    add("--root", type=Path, required=True, help="the dataset's folder")
+    add("--subjects", type=int, nargs="+", default=[7], help="evaluated subjects")
+    add("--actions", type=int, nargs="+", help="evaluated actions (default: all)")
+    add(
+        "--min-consistent",
+        type=int,
+        default=18,
+        help="least of the tracker's 20 joints that agree with the depth (default: %(default)s)",
+    )
+    add(
+        "--trust",
+        choices=("all", "consistent"),
+        default="all",
+        help="score all joints of a frame, or only those that agree with the depth",
+    )
+    add("--stride", type=int, default=1, help="every n-th frame")
+    add("--limit", type=int, help="at most so many frames, evenly spread")
+    add("--model", help="name or path of the weights (default: the shipped model)")
+    add("--device", default="auto", help="cpu, cuda or auto")
+    add("--stage", choices=STAGES, default="full", help="how much of the model to run")
+    add("--ablation", action="store_true", help="all stages on the same frames (Fig. 10, 11)")
+    add(
+        "--adapter",
+        default="fit",
+        help='to the dataset\'s joints: "fit" on --adapter-subjects, "none", or an adapter.json',
+    )
+    add("--adapter-subjects", type=int, nargs="+", default=[1, 3, 5], help="to fit the adapter on")
+    add("--adapter-frames", type=int, default=600, help="at most so many frames of them")
+    add("--out", type=Path, default=Path("build/eval"), help="folder for results")
+    add("--pictures", type=int, default=12, help="pictures of the worst and of the missed frames")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

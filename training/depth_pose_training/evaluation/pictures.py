@@ -1,0 +1,103 @@
+"""Pictures of frames: depth, the truth and the estimate."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from cv2.typing import MatLike
+from numpy.typing import NDArray
+
+from depth_pose_ros.skeleton import EDGES, PARENTS
+from depth_pose_training.datasets.base import LabelledFrame, LabelledFrames
+from depth_pose_training.evaluation.predictions import Predictions
+
+TRUTH = (80, 220, 80)  #: BGR, green
+ESTIMATE = (60, 60, 255)  #: BGR, red
+_MIN_HEIGHT = 720
+_BACKGROUND = 40
+
+
+def worst(errors: NDArray[np.float64], count: int) -> list[int]:
+    """Rows of (N, 19) errors with the largest mean over known, estimated joints, worst first.
+
+    Rows without any such joint (nobody found) are left out: they have no error to rank by.
+    """
+    finite = np.isfinite(errors)
+    ranked = np.flatnonzero(finite.any(1))
+    means = np.where(finite, errors, 0.0).sum(1)[ranked] / finite.sum(1)[ranked]
+    return [int(i) for i in ranked[np.argsort(-means, kind="stable")][:count]]
+
+
+def draw(frame: LabelledFrame, pixels: NDArray[np.float64], caption: str) -> MatLike:
+    """Depth in grey (near is bright), truth in green and estimate in red, with legend.
+
+    Args:
+        frame: the depth image and its truth.
+        pixels: (19, 2) estimate in the image, NaN where nobody was found.
+        caption: a line of text.
+
+    Returns:
+        (H, W, 3) uint8 BGR, enlarged to be looked at.
+    """
+    scale = max(1, -(-_MIN_HEIGHT // frame.camera.height))
+    image = cv2.cvtColor(_grey(frame.depth), cv2.COLOR_GRAY2BGR)
+    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    centre = (scale - 1) / 2
+    _skeleton(image, frame.pixels * scale + centre, TRUTH)
+    _skeleton(image, np.asarray(pixels, dtype=np.float64) * scale + centre, ESTIMATE)
+    for row, (text, colour) in enumerate(
+        ((caption, (255, 255, 255)), ("truth", TRUTH), ("estimate", ESTIMATE))
+    ):
+        cv2.putText(image, text, (8, 24 + 22 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, 1)
+    return image
+
+
+def write_pictures(
+    folder: Path,
+    frames: LabelledFrames,
+    indices: list[int],
+    predictions: Predictions,
+    rows: list[int],
+    label: str,
+) -> list[Path]:
+    """Write PNGs ``label_00_key.png`` of chosen rows of the predictions.
+
+    Args:
+        folder: where to; made if need be.
+        frames: the dataset.
+        indices: the dataset's index of every row of the predictions.
+        predictions: what was estimated.
+        rows: which rows to draw.
+        label: first part of the names.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for rank, row in enumerate(rows):
+        frame = frames[indices[row]]
+        path = folder / f"{label}_{rank:02d}_{frame.key.replace('/', '_')}.png"
+        if not cv2.imwrite(str(path), draw(frame, predictions.pixels[row], frame.key)):
+            raise OSError(f"could not write {path}")
+        paths.append(path)
+    return paths
+
+
+def _grey(depth: NDArray[np.float32]) -> NDArray[np.uint8]:
+    seen = depth > 0
+    if not seen.any():
+        return np.zeros(depth.shape, dtype=np.uint8)
+    near, far = np.percentile(depth[seen], (1, 99))
+    shade = 1.0 - np.clip((depth - near) / max(far - near, 1e-3), 0.0, 1.0)
+    return np.where(seen, _BACKGROUND + shade * (255 - _BACKGROUND), 0).astype(np.uint8)
+
+
+def _skeleton(image: MatLike, points: NDArray, colour: tuple[int, int, int]) -> None:
+    known = np.isfinite(points).all(-1)
+    # Far outside the image OpenCV's integers overflow.
+    corners = np.clip(np.where(known[:, None], points, 0), -10000, 10000).round().astype(int)
+    for parent, child in EDGES:
+        while parent >= 0 and not known[parent]:  # a dataset without Neck: from its parent on
+            parent = PARENTS[parent]
+        if parent >= 0 and known[child]:
+            cv2.line(image, corners[parent].tolist(), corners[child].tolist(), colour, 2)
+    for point in corners[known]:
+        cv2.circle(image, point.tolist(), 4, colour, -1)
