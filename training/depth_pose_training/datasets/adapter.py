@@ -4,11 +4,13 @@ Datasets mean different points by one name: the Kinect v1 tracker's hip centre, 
 higher than the anatomical joints.  A :class:`JointAdapter` moves our joints to theirs.  Per joint
 k, in the person's own frame and scaled by the length of the torso,
 
-    target_k = x_k + sum_n a_kn (x_n - x_k) + c_k
+    target_k = x_k + c_k + a_k (x_p - x_k)
 
-over the joints n next to k in the kinematic tree, with an offset c_k of three numbers.  Left and
-right share their numbers, mirrored.  So few parameters can move a joint along its bones and off the
-surface, but cannot repair an estimate.
+with an offset c_k of three numbers and, for the joints of a limb, a share a_k of the way to the
+upper end p of the limb's bone.  Left and right have the same numbers, mirrored.  That moves a joint
+within the torso and along its bone, and no more, because it must not repair estimates: with more
+neighbours to average it would smooth their noise and flatter them.  For the same reason a ridge,
+larger than the variance of that noise and smaller than that of a bone's direction, holds a_k down.
 
 The parameters are fitted on estimates for a dataset's *training* subjects; evaluation on others
 reports estimates both as they are and adapted.
@@ -21,15 +23,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from depth_pose_ros.skeleton import EDGES, INDEX, JOINTS, MIRROR, NUM_JOINTS
+from depth_pose_ros.skeleton import INDEX, JOINTS, MIRROR, NUM_JOINTS
 
 Array = NDArray[np.float64]
 
-#: Joints next to each joint in the tree, by index.
-NEIGHBOURS: tuple[tuple[int, ...], ...] = tuple(
-    tuple(sorted(j for edge in EDGES for j in edge if k in edge and j != k))
-    for k in range(NUM_JOINTS)
+_UPPER_END = {"Elbow": "Shoulder", "Wrist": "Elbow", "Hand": "Elbow", "Knee": "Hip", "Foot": "Knee"}
+_LIMB_PARTS = [(side, part) for side in ("Left", "Right") for part in _UPPER_END]
+#: For a limb's joint the joint at the upper end of its bone, by index; itself for others.
+TOWARDS: tuple[int, ...] = tuple(
+    next((INDEX[s + _UPPER_END[p]] for s, p in _LIMB_PARTS if s + p == name), k)
+    for k, name in enumerate(JOINTS)
 )
+_TOWARDS = np.array(TOWARDS)
 _MIRROR = np.array(MIRROR)
 _MIN_TORSO = 0.05  # metres; below it a skeleton has collapsed and shows no directions
 _HUBER = 0.15  # torso lengths (about 7 cm): larger residuals are errors of estimate or tracker
@@ -46,16 +51,16 @@ class JointAdapter:
     """Fitted numbers; joints that a dataset does not have are left as they are.
 
     Attributes:
-        weights: (19, 19) a_kn, zero but for neighbours.
+        shares: (19,) a_k, zero for the joints of the torso.
         offsets: (19, 3) c_k in torso lengths: to the person's left, up, and forward.
     """
 
-    weights: Array
+    shares: Array
     offsets: Array
 
     @classmethod
     def fit(
-        cls, estimates: ArrayLike, targets: ArrayLike, valid: ArrayLike, ridge: float = 1e-3
+        cls, estimates: ArrayLike, targets: ArrayLike, valid: ArrayLike, ridge: float = 0.03
     ) -> "JointAdapter":
         """Ridge regression, re-weighted by Huber's rule so that failed estimates do not steer it.
 
@@ -64,7 +69,8 @@ class JointAdapter:
                 found) are left out.
             targets: (N, 19, 3) the dataset's joints.
             valid: (N, 19) bool, which targets to trust.
-            ridge: how strongly the numbers are held towards zero, per sample.
+            ridge: how strongly shares are held towards zero, per sample, in squared torso lengths
+                (0.03 is a noise of 8 cm; a limb's direction varies by about 0.25).
 
         Raises:
             AdapterError: no usable sample at all.
@@ -84,14 +90,14 @@ class JointAdapter:
         goal = np.concatenate((goal, goal[:, _MIRROR] * flip))
         trusted = np.concatenate((trusted, trusted[:, _MIRROR]))
 
-        weights, offsets = np.zeros((NUM_JOINTS, NUM_JOINTS)), np.zeros((NUM_JOINTS, 3))
-        for k, near in enumerate(NEIGHBOURS):
+        bones = local[:, _TOWARDS] - local
+        shares, offsets = np.zeros(NUM_JOINTS), np.zeros((NUM_JOINTS, 3))
+        for k in range(NUM_JOINTS):
             rows = trusted[:, k]
             if rows.any():
-                design = _design(local[rows], k)
-                solution = _robust_ridge(design, goal[rows, k] - local[rows, k], ridge)
-                weights[k, near], offsets[k] = solution[: len(near)], solution[len(near) :]
-        return cls(weights, offsets)
+                difference = goal[rows, k] - local[rows, k]
+                shares[k], offsets[k] = _robust_ridge(bones[rows, k], difference, ridge)
+        return cls(shares, offsets)
 
     def apply(self, joints: ArrayLike) -> Array:
         """(N, 19, 3) our joints -> (N, 19, 3) the dataset's, metres, optical frame.
@@ -100,19 +106,15 @@ class JointAdapter:
         """
         ours = np.asarray(joints, dtype=np.float64)
         rotation, scale, sound = body_frames(ours)
-        moved = np.einsum("km,nmi->nki", self.weights, ours)
-        moved -= self.weights.sum(1)[:, None] * ours
+        moved = self.shares[:, None] * (ours[:, _TOWARDS] - ours)
         moved += np.einsum("nij,kj->nki", rotation * scale[:, None, None], self.offsets)
         return np.where(sound[:, None, None], ours + moved, ours)
 
     def save(self, path: str | Path) -> None:
-        """Write as JSON, by joint name: weights of the neighbours, and the offset."""
+        """Write as JSON, by joint name: share and offset."""
         joints = {
-            JOINTS[k]: {
-                "neighbours": {JOINTS[n]: float(self.weights[k, n]) for n in near},
-                "offset": [float(c) for c in self.offsets[k]],
-            }
-            for k, near in enumerate(NEIGHBOURS)
+            name: {"share": float(a), "offset": [float(v) for v in c]}
+            for name, a, c in zip(JOINTS, self.shares, self.offsets, strict=True)
         }
         text = json.dumps({"format": _FORMAT, "joints": joints}, indent=2)
         Path(path).write_text(text + "\n", encoding="utf-8")
@@ -128,14 +130,14 @@ class JointAdapter:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             if content["format"] != _FORMAT:
                 raise KeyError(content["format"])
-            weights, offsets = np.zeros((NUM_JOINTS, NUM_JOINTS)), np.zeros((NUM_JOINTS, 3))
-            for name, numbers in content["joints"].items():
-                offsets[INDEX[name]] = numbers["offset"]
-                for neighbour, weight in numbers["neighbours"].items():
-                    weights[INDEX[name], INDEX[neighbour]] = weight
+            rows = [content["joints"][name] for name in JOINTS]
+            shares = np.array([float(row["share"]) for row in rows])
+            offsets = np.array([row["offset"] for row in rows], dtype=np.float64)
+            if offsets.shape != (NUM_JOINTS, 3):
+                raise ValueError(f"offsets of shape {offsets.shape}")
         except (KeyError, TypeError, ValueError) as error:
             raise AdapterError(f"{path} is no joint adapter of this project ({error!r})") from error
-        return cls(weights, offsets)
+        return cls(shares, offsets)
 
 
 def body_frames(joints: ArrayLike) -> tuple[Array, Array, NDArray[np.bool_]]:
@@ -175,23 +177,22 @@ def _samples(
     return ours, theirs, trusted & np.isfinite(theirs).all(-1)
 
 
-def _design(local: Array, joint: int) -> Array:
-    """(N, 3, neighbours + 3): what multiplies the unknowns of one joint."""
-    towards = local[:, NEIGHBOURS[joint]] - local[:, joint, None]
-    constant = np.broadcast_to(np.eye(3), (len(local), 3, 3))
-    return np.concatenate((np.swapaxes(towards, 1, 2), constant), axis=2)
+def _robust_ridge(bone: Array, difference: Array, ridge: float) -> tuple[float, Array]:
+    """Solve difference = offset + share * bone, (N, 3) each, by re-weighted least squares.
 
-
-def _robust_ridge(design: Array, goal: Array, ridge: float) -> Array:
-    """(N, 3, P) and (N, 3) -> (P,), by iteratively re-weighted least squares."""
-    penalty = ridge * len(design) * np.eye(design.shape[2])
-    weight = np.ones(len(design))
+    Only the share is held by the ridge.  Returns share and offset (3,).
+    """
+    constant = np.broadcast_to(np.eye(3), (len(bone), 3, 3))
+    design = np.concatenate((bone[:, :, None], constant), axis=2)
+    # A torso's joint has no bone (all zero): the least penalty keeps its equations solvable.
+    penalty = len(bone) * np.diag((max(ridge, 1e-12), 0.0, 0.0, 0.0))
+    weight = np.ones(len(bone))
     for _ in range(_ITERATIONS):
         weighted = design * weight[:, None, None]
         solution = np.linalg.solve(
             np.einsum("nip,niq->pq", weighted, design) + penalty,
-            np.einsum("nip,ni->p", weighted, goal),
+            np.einsum("nip,ni->p", weighted, difference),
         )
-        residual = np.linalg.norm(goal - design @ solution, axis=-1)
+        residual = np.linalg.norm(difference - design @ solution, axis=-1)
         weight = np.minimum(1.0, _HUBER / np.maximum(residual, 1e-12))
-    return solution
+    return float(solution[0]), solution[1:]
