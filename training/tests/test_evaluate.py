@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import dataclass, field
+from typing import get_args
 
 import cv2
 import numpy as np
 import pytest
 
 from depth_pose_ros.camera import Camera
+from depth_pose_ros.network.model import Stage
 from depth_pose_ros.pose import Pose
 from depth_pose_ros.skeleton import INDEX, JOINTS, NUM_JOINTS
 from depth_pose_training.datasets.adapter import JointAdapter
@@ -271,3 +273,7 @@ def test_missing_data_is_one_clear_error(tmp_path, capsys):
 def test_all_joint_names_are_reported(frames):
     summary = evaluate({"full": Fake(frames)}, frames).summaries["full"]
     assert tuple(summary["raw"]["joints"]) == JOINTS
+
+
+def test_stages_are_the_models():
+    assert get_args(Stage) == STAGES
