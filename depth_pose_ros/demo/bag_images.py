@@ -1,0 +1,51 @@
+"""Depth images out of a bag's messages.
+
+rosbags-image would read them too, but it ignores row padding (``step``) and reduces compressed
+images to 8 bits, which ends a depth image.
+"""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_pose_ros.depth import DepthError, check_layout, to_metres
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+#: compressed_depth_image_transport puts a header of 12 bytes before the PNG.
+_COMPRESSED_DEPTH_HEADER = 12
+
+
+def decode(message: Any) -> NDArray[np.float32]:
+    """A sensor_msgs Image or CompressedImage -> (H, W) float32 metres, 0 where missing.
+
+    Raises:
+        DepthError: another encoding, or fewer bytes than the header announces.
+    """
+    return _decode_compressed(message) if hasattr(message, "format") else _decode_raw(message)
+
+
+def _decode_raw(message: Any) -> NDArray[np.float32]:
+    height, width, step = int(message.height), int(message.width), int(message.step)
+    check_layout(message.encoding, width, height, step, len(message.data))
+    dtype = np.dtype("f4" if message.encoding == "32FC1" else "u2")
+    dtype = dtype.newbyteorder(">" if message.is_bigendian else "<")
+    image: NDArray[Any] = np.ndarray(
+        (height, width), dtype, buffer=message.data, strides=(step, dtype.itemsize)
+    )
+    return to_metres(image, message.encoding)
+
+
+def _decode_compressed(message: Any) -> NDArray[np.float32]:
+    data = np.frombuffer(message.data, np.uint8)
+    if "compressedDepth" in message.format:
+        if not message.format.startswith("16UC1"):
+            raise DepthError(f"{message.format!r} is quantised; only 16UC1 is kept as millimetres")
+        data = data[_COMPRESSED_DEPTH_HEADER:]
+        if data[: len(_PNG)].tobytes() != _PNG:
+            raise DepthError("its compressedDepth images are no PNGs (RVL is not supported)")
+    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    if image is None or image.dtype != np.uint16 or image.ndim != 2:
+        raise DepthError(f"its {message.format!r} images are not one 16-bit channel")
+    return to_metres(image, "16UC1")
