@@ -20,6 +20,9 @@ Tree = Sequence[tuple[int, int]]
 #: function that gives the terms (B, e, n, n) of the e edges it is asked for.
 Pairwise = Tensor | Callable[[list[int]], Tensor]
 
+#: Stands in for a logarithm of nothing: finite, so that gradients stay so.
+_IMPOSSIBLE = -1e30
+
 
 class _Level(NamedTuple):
     """The edges whose children are equally deep."""
@@ -80,22 +83,25 @@ def sum_product(
     belief = unary / temperature
     kept: list[tuple[Tensor, Tensor]] = []
     for level in levels:
-        terms = _terms(pairwise, level.edges) / temperature
-        message = (terms + belief[:, level.children, None, :]).logsumexp(-1)
-        kept.append((terms, message))
+        terms = _terms(pairwise, level.edges) / temperature + belief[:, level.children, None, :]
+        peak = terms.detach().amax(-1, keepdim=True).clamp(min=_IMPOSSIBLE)
+        likelihood = (terms - peak).exp()
+        # At least 1, the peak's own, unless no candidate of the child goes with the parent's.
+        total = likelihood.sum(-1, keepdim=True).clamp(min=1.0)
+        kept.append((likelihood, total))
+        message = (total.log() + peak)[..., 0]
         belief = belief.index_add(1, _index(level.parents, unary), message)
     log_partition = belief[:, root].logsumexp(-1)
 
-    # Downwards, a child hears its parent's belief less what the child itself had told it.
-    for level, (terms, message) in zip(reversed(levels), reversed(kept), strict=True):
-        at_parent = belief[:, level.parents]
-        impossible = message == -torch.inf
-        rest = (at_parent - message.masked_fill(impossible, 0.0)).masked_fill(
-            impossible, -torch.inf
-        )
-        told = (terms + rest[..., None]).logsumexp(-2)
-        belief = belief.index_add(1, _index(level.children, unary), told)
-    return log_partition, belief.softmax(-1)
+    # Downwards: given its parent, a child depends on nothing else above it, so its marginal is
+    # sum_i p(parent = i) p(child | parent = i), and the latter is known from the way up.
+    marginals = torch.zeros_like(unary)
+    marginals = marginals.index_copy(1, _index([root], unary), belief[:, [root]].softmax(-1))
+    for level, (likelihood, total) in zip(reversed(levels), reversed(kept), strict=True):
+        at_parent = marginals[:, level.parents, :, None] / total
+        of_child = (at_parent.transpose(-1, -2) @ likelihood)[..., 0, :]
+        marginals = marginals.index_copy(1, _index(level.children, unary), of_child)
+    return log_partition, marginals
 
 
 def configuration_terms(

@@ -184,8 +184,8 @@ class PoseNetwork(nn.Module):
 
     @staticmethod
     def _check(crops: Tensor, frames: Tensor, stage: str) -> None:
-        if crops.ndim != 4 or crops.shape[1] != 1:
-            raise ValueError(f"crops must be (B, 1, H, W), got {tuple(crops.shape)}")
+        if crops.ndim != 4 or crops.shape[0] < 1 or crops.shape[1] != 1:
+            raise ValueError(f"crops must be (B, 1, H, W) with B > 0, got {tuple(crops.shape)}")
         if tuple(frames.shape) != (crops.shape[0], 4):
             raise ValueError(
                 f"frames must be ({crops.shape[0]}, 4), one per crop, got {tuple(frames.shape)}"
