@@ -1,4 +1,4 @@
-"""Generates the underlay's tf2_msgs with the wheels' rosidl and installs it into the environment."""
+"""Generates the underlay's tf2_msgs with the wheels' rosidl, into the environment."""
 
 from __future__ import annotations
 

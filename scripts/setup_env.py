@@ -17,8 +17,8 @@ import sys
 from pathlib import Path
 
 from build_tf2_msgs import build_tf2_msgs
+from pip_lists import TORCH, beside_distribution, pinned
 from pythons import Base, SetupError, find_base
-from requirements import TORCH, beside_distribution, pinned
 from steps import LOG, ROOT, fingerprint, is_stamped, run, say
 
 VENV = ROOT / ".venv"
