@@ -13,6 +13,7 @@ from depth_pose_ros.network.proposals import (
     coarse_maximum,
     locate,
     read_maps,
+    read_smooth,
     window_pixels,
 )
 from depth_pose_ros.skeleton import NUM_JOINTS
@@ -75,6 +76,26 @@ def test_read_maps_against_naive_bilinear() -> None:
             (1 - fx) * m[:, y0 + 1, x0] + fx * m[:, y0 + 1, x0 + 1]
         )
         assert torch.allclose(values[b, k, i], naive)
+
+
+def test_smooth_reading_gives_parabolas_exactly() -> None:
+    """The logarithm of a Gaussian, read between the cells of both networks' maps."""
+    for stride, rows, columns in ((8, 28, 23), (4, 54, 44)):
+        y, x = stride * torch.arange(rows), stride * torch.arange(columns)
+        maps = -((x - 81.3) ** 2 + (y[:, None] - 97.7) ** 2) / 50.0
+        pixels = window_pixels(torch.tensor([[[80.0, 100.0]]]), 17, HEIGHT, WIDTH)
+        values = read_smooth(maps[None, None].double(), pixels, stride)[0, 0]
+        px, py = pixels[0, 0].double().T
+        assert torch.allclose(values, -((px - 81.3) ** 2 + (py - 97.7) ** 2) / 50.0, atol=1e-4)
+
+
+def test_smooth_reading_meets_the_cells_and_stays_finite_at_the_border() -> None:
+    maps = torch.randn(1, 2, 54, 44)
+    corners = torch.tensor([[0, 0], [172, 212], [175, 215]]).expand(1, 2, 3, 2)
+    values = read_smooth(maps, corners, 4)
+    assert torch.allclose(values[..., 0], maps[..., 0, 0], atol=1e-5)
+    assert torch.allclose(values[..., 1], maps[..., 53, 43], atol=1e-5)
+    assert torch.isfinite(values).all()
 
 
 def _locate(crop: Tensor, pixels: Tensor, depth: float = 0.0) -> tuple[Tensor, Tensor]:

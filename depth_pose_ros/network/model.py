@@ -130,8 +130,7 @@ class PoseNetwork(nn.Module):
 
     def heat_features(self, output: FcnOutput, proposals: Proposals) -> Tensor:
         """(B, 19, n): the log-heat at the proposals."""
-        maps = log_heat(output)[:, :, None]
-        return candidates.read_maps(maps, proposals.pixels, self.fcn.stride)[..., 0]
+        return candidates.read_smooth(log_heat(output), proposals.pixels, self.fcn.stride)
 
     def anchors(self, output: FcnOutput, proposals: Proposals) -> Tensor:
         """(B, 18, n, 3) metres: where every edge's child is measured from (pairwise terms)."""
@@ -179,7 +178,7 @@ class PoseNetwork(nn.Module):
         joints = (share * proposals.points).sum(2)
         pixels = (share * proposals.pixels).sum(2)
         visible = (weights * proposals.measured).sum(2).clamp(0, 1)
-        heat = heat_in_window(output, self.fcn.stride, pixels, self.config.window)
+        heat = heat_in_window(output, self.fcn.stride, pixels)
         return PoseOutput(joints, pixels, joint_confidence(heat, visible), person_score(heat))
 
     @staticmethod

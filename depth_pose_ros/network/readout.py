@@ -23,6 +23,9 @@ TORSO: tuple[int, ...] = tuple(
         "LeftHip",
     )
 )
+#: Side of the square whose share of the heat says how sure a joint is, crop pixels (0.19 m at the
+#: person): the paper's window.
+HEAT_WINDOW = 17
 #: What is left of the confidence in a joint whose own pixel is missing or occluded.
 UNSEEN = 0.5
 
@@ -43,14 +46,13 @@ class PoseOutput(NamedTuple):
     score: Tensor
 
 
-def heat_in_window(output: FcnOutput, stride: int, pixels: Tensor, window: int) -> Tensor:
-    """Share of every heat map's mass in the cells centred in a square round a pixel.
+def heat_in_window(output: FcnOutput, stride: int, pixels: Tensor) -> Tensor:
+    """Share of every heat map's mass in the cells that touch :data:`HEAT_WINDOW` round a pixel.
 
     Args:
         output: of the FCN.
         stride: its crop pixels per cell.
         pixels: (B, 19, 2), (x, y) in the crop.
-        window: the square's side in crop pixels; cells up to window / 2 away count.
 
     Returns:
         (B, 19) in [0, 1].
@@ -60,8 +62,7 @@ def heat_in_window(output: FcnOutput, stride: int, pixels: Tensor, window: int) 
         stride * torch.arange(size, device=heat.device, dtype=heat.dtype)
         for size in heat.shape[-2:]
     )
-    # Half a cell more, so that the square never falls between the cells of a coarse map.
-    reach = (window + stride) / 2
+    reach = (HEAT_WINDOW + stride) / 2
     in_row = ((rows - pixels[..., 1, None]).abs() <= reach).to(heat.dtype)
     in_column = ((columns - pixels[..., 0, None]).abs() <= reach).to(heat.dtype)
     mass = in_row[..., None, :] @ heat @ in_column[..., :, None]
