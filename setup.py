@@ -39,7 +39,7 @@ setup(
     extras_require={"test": ["pytest"]},
     entry_points={
         "console_scripts": [
-            "depth_pose_node = depth_pose_ros.node:main",
+            "depth_pose_node = depth_pose_ros.main:main",
             "depth_pose_demo = depth_pose_ros.demo.__main__:main",
         ],
     },

@@ -10,7 +10,7 @@ from pythons import SetupError
 
 ROOT = Path(__file__).resolve().parents[1]
 LOG = ROOT / "build" / "setup.log"
-_TAIL = 25
+_TAIL, _WIDTH = 25, 300
 
 
 def say(text: str) -> None:
@@ -31,7 +31,8 @@ def run(what: str, command: list[str], env: dict[str, str]) -> None:
         code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=env).returncode
     if code:
         lines = LOG.read_bytes()[start:].decode(errors="replace").splitlines()
-        tail = "\n".join(f"    {line}" for line in lines[-_TAIL:])
+        lines = [line for line in lines if not line.startswith("Requirement already satisfied")]
+        tail = "\n".join(f"    {line[:_WIDTH]}" for line in lines[-_TAIL:])
         raise SetupError(f"{what}: failed with exit code {code}\n{tail}\n  (all of it: {LOG})")
 
 
