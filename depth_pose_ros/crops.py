@@ -17,6 +17,7 @@ HEIGHT, WIDTH = 216, 176  #: network input size (paper, Fig. 3)
 METRES_PER_PIXEL = 2.4 / HEIGHT  #: at the reference depth: 2.40 m x 1.96 m
 DEPTH_RANGE = 1.2  #: metres either side of the reference depth that the network can see
 FAR = 1.0  #: value of missing depth: as far as can be
+MISSING = np.iinfo(np.int16).max  #: missing depth in whole millimetres
 
 
 @dataclass(frozen=True)
@@ -99,3 +100,17 @@ def cut(depth: NDArray[np.float32], camera: Camera, frame: CropFrame) -> NDArray
     crop = np.clip((z - frame.z_ref) / DEPTH_RANGE, -1.0, FAR)
     crop[~(z > 0)] = FAR
     return crop.astype(np.float32)
+
+
+def relative_millimetres(z: NDArray[np.float32], frame: CropFrame) -> NDArray[np.int16]:
+    """Depth in metres (any shape, 0 or NaN missing) -> millimetres from z_ref, MISSING kept apart."""
+    with np.errstate(invalid="ignore"):
+        offset = np.clip(np.round((z - frame.z_ref) * 1000), -30000, 30000)
+        return np.where(z > 0, offset, MISSING).astype(np.int16)
+
+
+def from_millimetres(relative: NDArray[np.int16]) -> NDArray[np.float32]:
+    """The network's values, float32 in [-1, 1], from :func:`relative_millimetres`."""
+    values = np.clip(relative.astype(np.float32) / (1000 * DEPTH_RANGE), -1.0, FAR)
+    values[relative == MISSING] = FAR
+    return values

@@ -1,0 +1,169 @@
+"""PoseEstimator: what an application imports; numpy in, numpy out."""
+
+import os
+from typing import get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from depth_pose_ros import crops
+from depth_pose_ros.camera import Camera
+from depth_pose_ros.network.finder import Finder, build_finder
+from depth_pose_ros.network.model import PoseNetwork, Stage
+from depth_pose_ros.people import Find, find
+from depth_pose_ros.pose import Pose
+from depth_pose_ros.weights import POSE, build_pose, load_modules, resolve
+
+FINDER = "finder"  #: name of the person finder among a weights file's modules
+SMALLEST = 32  #: pixels: no person can be made out in an image smaller than this
+
+
+class DepthImageError(ValueError):
+    """The depth image is not one that people can be looked for in."""
+
+
+class PoseEstimator:
+    """Finds people in depth images and estimates their skeletons.
+
+    Args:
+        pose: the pose network.
+        finder: the person finder.
+        device: "cpu", "cuda", "cuda:1", ... or "auto": a GPU where there is one.
+        max_people: most people per image, the surest first.
+        min_person_score: below this a find is taken for something else.
+        stage: how much of the method runs, for ablations: "fcn", "matchnet" or "full".
+
+    Raises:
+        ValueError: a limit out of range, an unknown stage, or a device that is not there.
+    """
+
+    def __init__(
+        self,
+        pose: PoseNetwork,
+        finder: Finder,
+        device: str = "auto",
+        max_people: int = 6,
+        min_person_score: float = 0.35,
+        stage: Stage = "full",
+    ) -> None:
+        if max_people < 1:
+            raise ValueError(f"max_people must be at least 1, got {max_people}")
+        if not 0 <= min_person_score <= 1:
+            raise ValueError(f"min_person_score must be in [0, 1], got {min_person_score}")
+        if stage not in get_args(Stage):
+            raise ValueError(f"stage must be one of {get_args(Stage)}, got {stage!r}")
+        self.device = choose_device(device)
+        self.max_people = max_people
+        self.min_person_score = min_person_score
+        self._stage: Stage = stage
+        self._pose = pose.eval().to(self.device)
+        self._finder = finder.eval().to(self.device)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        max_people: int = 6,
+        min_person_score: float = 0.35,
+        stage: Stage = "full",
+    ) -> "PoseEstimator":
+        """An estimator from a weights file.
+
+        Args:
+            name_or_path: a name ("compact", the default) or a path; see
+                :func:`depth_pose_ros.weights.resolve`.
+            device, max_people, min_person_score, stage: see the class.
+
+        Raises:
+            WeightsError: no such file, or not one of ours; says which and why.
+            ValueError: as the class.
+        """
+        modules = load_modules(resolve(name_or_path), {POSE: build_pose, FINDER: build_finder})
+        pose, finder = modules[POSE], modules[FINDER]
+        assert isinstance(pose, PoseNetwork)
+        assert isinstance(finder, Finder)
+        return cls(pose, finder, device, max_people, min_person_score, stage)
+
+    def estimate(self, depth: NDArray[np.float32], camera: Camera) -> list[Pose]:
+        """People in one depth image.
+
+        Args:
+            depth: (H, W) float32 metres, 0 or NaN where missing; any resolution.
+            camera: intrinsics of this image.
+
+        Returns:
+            One pose per person, surest first; empty where nobody is.
+
+        Raises:
+            DepthImageError: not a two-dimensional float image of the camera's size, or too small.
+        """
+        depth = _checked(depth, camera)
+        finds = find(self._finder, depth, camera, most=self.max_people)
+        return self.estimate_at(depth, camera, finds)
+
+    @torch.no_grad()
+    def estimate_at(
+        self, depth: NDArray[np.float32], camera: Camera, finds: list[Find]
+    ) -> list[Pose]:
+        """Skeletons of people already found, in one batch; as :meth:`estimate`."""
+        if not finds:
+            return []
+        frames = [crops.frame_around(f.centre) for f in finds]
+        images = np.stack([crops.cut(depth, camera, frame) for frame in frames])
+        output = self._pose(
+            torch.from_numpy(images)[:, None].to(self.device),
+            torch.from_numpy(np.stack([f.as_array() for f in frames])).to(self.device),
+            stage=self._stage,
+        )
+        joints = output.joints.float().cpu().numpy()
+        confidence = output.confidence.float().cpu().numpy()
+        scores = output.score.float().cpu().numpy()
+        poses = [
+            Pose(
+                joints[i],
+                camera.project(joints[i]).astype(np.float32),
+                confidence[i],
+                float(scores[i]),
+            )  # fmt: skip
+            for i in range(len(finds))
+            if scores[i] >= self.min_person_score
+        ]
+        return sorted(poses, key=lambda pose: -pose.score)
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device of that name; "auto" is a GPU where there is one.
+
+    Raises:
+        ValueError: no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"unknown device {name!r}: use auto, cpu or cuda[:n]") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {name!r} was asked for, but torch finds no CUDA GPU: use cpu")
+    return device
+
+
+def _checked(depth: NDArray[np.float32], camera: Camera) -> NDArray[np.float32]:
+    depth = np.asarray(depth)
+    if depth.ndim != 2 or not np.issubdtype(depth.dtype, np.floating):
+        raise DepthImageError(
+            f"depth must be (H, W) floating point metres, got {depth.dtype} of shape {depth.shape}"
+        )
+    if depth.shape != (camera.height, camera.width):
+        raise DepthImageError(
+            f"the depth image is {depth.shape[1]} x {depth.shape[0]}, but its camera says "
+            f"{camera.width} x {camera.height}"
+        )
+    if min(depth.shape) < SMALLEST:
+        raise DepthImageError(
+            f"a depth image of {depth.shape[1]} x {depth.shape[0]} is too small to see people in: "
+            f"it needs {SMALLEST} pixels each way"
+        )
+    return np.ascontiguousarray(depth, dtype=np.float32)

@@ -1,0 +1,107 @@
+"""Where people are in a depth image."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from depth_pose_ros.camera import Camera
+from depth_pose_ros.network.finder import Finder, FinderOutput
+
+#: Two finds nearer to each other than this, metres, are one person.
+SAME_PERSON = 0.30
+#: The crop's reference depth lies on the body's surface, this far in front of the spine, metres.
+SPINE_TO_SURFACE = 0.10
+
+
+@dataclass(frozen=True)
+class Find:
+    """One person found.
+
+    Attributes:
+        centre: (3,) metres, optical frame: the middle of the spine, brought forward to the body's
+            surface; what :func:`depth_pose_ros.crops.frame_around` takes.
+        score: in [0, 1].
+    """
+
+    centre: NDArray[np.float64]
+    score: float
+
+
+def shrink(
+    depth: NDArray[np.float32], camera: Camera, focal: float, multiple: int
+) -> tuple[NDArray[np.float32], Camera]:
+    """Resample an image to a focal length, padded with missing depth to a multiple of pixels.
+
+    Args:
+        depth: (H, W) float32 metres, 0 or NaN where missing.
+
+    Returns:
+        (h, w) float32 metres, 0 where missing, and its intrinsics.
+    """
+    sx, sy = focal / camera.fx, focal / camera.fy
+    w, h = max(1, round(camera.width * sx)), max(1, round(camera.height * sy))
+    # Nearest neighbour, reading the pixel in the middle of each new one: no invented surfaces.
+    small = cv2.resize(depth, (w, h), interpolation=cv2.INTER_NEAREST_EXACT)
+    padded = np.zeros((-(-h // multiple) * multiple, -(-w // multiple) * multiple), np.float32)
+    padded[:h, :w] = np.where(small > 0, small, 0)
+    sx, sy = w / camera.width, h / camera.height
+    return padded, Camera(
+        camera.fx * sx,
+        camera.fy * sy,
+        (camera.cx + 0.5) * sx - 0.5,
+        (camera.cy + 0.5) * sy - 0.5,
+        padded.shape[1],
+        padded.shape[0],
+    )
+
+
+def pick(
+    output: FinderOutput, camera: Camera, stride: int, threshold: float, most: int
+) -> list[Find]:
+    """People from the finder's maps of one image, surest first.
+
+    Args:
+        output: maps of a batch of one.
+        camera: intrinsics of the network's input.
+        stride: input pixels per cell.
+        threshold: lowest score.
+        most: how many people at the most.
+    """
+    heat = output.heat[0].sigmoid()
+    peak = torch.nn.functional.max_pool2d(heat[None, None], 3, 1, 1)[0, 0]
+    rows, columns = torch.nonzero((heat == peak) & (heat >= threshold), as_tuple=True)
+    order = heat[rows, columns].argsort(descending=True)[: 4 * most]
+    found: list[Find] = []
+    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
+        z = float(output.depth[0, row, column])
+        if z < 0.3:
+            continue
+        u = column * stride + float(output.offset[0, 0, row, column])
+        v = row * stride + float(output.offset[0, 1, row, column])
+        surface = max(z - SPINE_TO_SURFACE, 0.25)
+        centre = camera.back_project((u, v), z)
+        centre *= surface / z
+        if all(np.linalg.norm(centre - other.centre) > SAME_PERSON for other in found):
+            found.append(Find(centre, float(heat[row, column])))
+        if len(found) == most:
+            break
+    return found
+
+
+@torch.no_grad()
+def find(
+    finder: Finder,
+    depth: NDArray[np.float32],
+    camera: Camera,
+    threshold: float = 0.35,
+    most: int = 6,
+) -> list[Find]:
+    """People in one depth image (H, W), metres, 0 or NaN where missing; surest first."""
+    small, small_camera = shrink(depth, camera, finder.config.focal, finder.multiple)
+    device = next(finder.parameters()).device
+    output = finder(torch.from_numpy(small)[None].to(device))
+    output = FinderOutput(*(t.float().cpu() for t in output))
+    return pick(output, small_camera, finder.stride, threshold, most)

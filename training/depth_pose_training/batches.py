@@ -1,0 +1,144 @@
+"""Crops from shards as training batches: augmentation and targets."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from depth_pose_ros import crops
+from depth_pose_ros.skeleton import MIRROR
+from depth_pose_training.synthetic.samples import OUTSIDE
+from depth_pose_training.synthetic.shards import Shard, list_shards, read
+
+_MIRROR = np.array(MIRROR)
+_SHIFT = 12  #: pixels, at most
+_DEPTH_SHIFT = 0.08  #: metres, at most
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training input and truth.
+
+    Attributes:
+        crops: (B, 1, 216, 176) network input.
+        frames: (B, 4) crop frames.
+        pixels: (B, 19, 2) joints in crop pixels.
+        joints: (B, 19, 3) metres, optical frame.
+        weight: (B, 19) 0 where a joint cannot be asked for (outside the crop).
+        visible: (B, 19) uint8, as in the shards.
+    """
+
+    crops: Tensor
+    frames: Tensor
+    pixels: Tensor
+    joints: Tensor
+    weight: Tensor
+    visible: Tensor
+
+
+class CropSet:
+    """All crops of a folder of shards, in memory as 16-bit integers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._shards: list[Shard] = []
+        self.rescan()
+
+    def rescan(self) -> None:
+        """Take in shards that were added since."""
+        for path in list_shards(self._folder)[len(self._shards) :]:
+            self._shards.append(read(path))
+        self._where = [
+            (s, i) for s, shard in enumerate(self._shards) for i in range(len(shard.depth))
+        ]
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def modes(self) -> NDArray[np.str_]:
+        """(N,) how each crop's pose was made."""
+        return np.concatenate([s.mode for s in self._shards])
+
+    def batch(self, indices: NDArray[np.int64], rng: np.random.Generator | None = None) -> Batch:
+        """The crops at ``indices``; augmented when ``rng`` is given."""
+        where = [self._where[i] for i in indices]
+        depth = np.stack([self._shards[s].depth[i] for s, i in where])
+        frame = np.stack([self._shards[s].frame[i] for s, i in where])
+        joints = np.stack([self._shards[s].joints[i] for s, i in where])
+        visible = np.stack([self._shards[s].visible[i] for s, i in where])
+        if rng is not None:
+            depth, frame, joints, visible = _augment(depth, frame, joints, visible, rng)
+        return _to_batch(depth, frame, joints, visible)
+
+    def epoch(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """Every crop once, shuffled and augmented, in whole batches."""
+        order = rng.permutation(len(self))
+        for start in range(0, len(order) - size + 1, size):
+            yield self.batch(order[start : start + size], rng)
+
+
+def _augment(
+    depth: NDArray[np.int16],
+    frame: NDArray[np.float32],
+    joints: NDArray[np.float32],
+    visible: NDArray[np.uint8],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+    """Shift, flip, move in depth, and now and then block a part of each crop out."""
+    out = np.full_like(depth, crops.MISSING)
+    frame, joints, visible = frame.copy(), joints.copy(), visible.copy()
+    h, w = depth.shape[1:]
+    for b in range(len(depth)):
+        dx, dy = (int(v) for v in rng.integers(-_SHIFT, _SHIFT + 1, 2))
+        y0, y1, x0, x1 = max(0, dy), min(h, h + dy), max(0, dx), min(w, w + dx)
+        image = out[b]
+        image[y0:y1, x0:x1] = depth[b, y0 - dy : y1 - dy, x0 - dx : x1 - dx]
+        frame[b, 0] -= dx * frame[b, 2]
+        frame[b, 1] -= dy * frame[b, 2]
+        if rng.random() < 0.5:
+            image[:] = image[:, ::-1].copy()
+            frame[b, 0] = -(frame[b, 0] + (w - 1) * frame[b, 2])
+            joints[b] = joints[b][_MIRROR] * (-1, 1, 1)
+            visible[b] = visible[b][_MIRROR]
+        # A nearer or farther guess of the person's depth: the frame's reference moves, space stays.
+        shift = float(rng.uniform(-_DEPTH_SHIFT, _DEPTH_SHIFT))
+        known = image != crops.MISSING
+        image[known] = np.clip(image[known].astype(np.int32) - int(shift * 1000), -30000, 30000)
+        frame[b, 3] += int(shift * 1000) / 1000
+        if rng.random() < 0.15:
+            bh, bw = (int(v) for v in rng.integers(15, 70, 2))
+            y, x = int(rng.integers(0, h - bh)), int(rng.integers(0, w - bw))
+            nearer = crops.MISSING if rng.random() < 0.4 else int(rng.uniform(-1100, -250))
+            image[y : y + bh, x : x + bw] = nearer
+    return out, frame, joints, visible
+
+
+def _to_batch(
+    depth: NDArray[np.int16],
+    frame: NDArray[np.float32],
+    joints: NDArray[np.float32],
+    visible: NDArray[np.uint8],
+) -> Batch:
+    rays = joints[..., :2] / np.maximum(joints[..., 2:], 0.05)
+    pixels = (rays - frame[:, None, :2]) / frame[:, None, 2:3]
+    inside = (
+        (pixels[..., 0] >= 0)
+        & (pixels[..., 0] <= crops.WIDTH - 1)
+        & (pixels[..., 1] >= 0)
+        & (pixels[..., 1] <= crops.HEIGHT - 1)
+        & (joints[..., 2] > 0.1)
+    )
+    # A joint beyond the image's edge is a guess: it counts, but less.
+    weight = inside * np.where(visible == OUTSIDE, 0.3, 1.0)
+    return Batch(
+        torch.from_numpy(crops.from_millimetres(depth))[:, None],
+        torch.from_numpy(frame.astype(np.float32)),
+        torch.from_numpy(pixels.astype(np.float32)),
+        torch.from_numpy(joints.astype(np.float32)),
+        torch.from_numpy(weight.astype(np.float32)),
+        torch.from_numpy(visible),
+    )

@@ -1,0 +1,87 @@
+"""What the fully convolutional network learns by."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from depth_pose_ros.network.fcn import FcnOutput, heat_probability, log_heat
+from depth_pose_ros.skeleton import EDGES
+from depth_pose_training.batches import Batch
+
+_PARENTS = [e.parent for e in EDGES]
+_CHILDREN = [e.child for e in EDGES]
+
+
+@dataclass(frozen=True)
+class FcnLoss:
+    """The parts of the loss, each a scalar; ``total`` is what is minimised."""
+
+    total: Tensor
+    heat: Tensor
+    position: Tensor
+    depth: Tensor
+    displacement: Tensor
+
+
+def gaussian_targets(pixels: Tensor, shape: torch.Size, stride: int, sigma: float) -> Tensor:
+    """Gaussians of height 1 at each joint (Eqn. 6).
+
+    Args:
+        pixels: (B, 19, 2) crop pixels.
+        shape: (..., h, w) of the maps.
+        stride: crop pixels per cell.
+        sigma: crop pixels.
+
+    Returns:
+        (B, 19, h, w).
+    """
+    h, w = shape[-2:]
+    x = torch.arange(w, device=pixels.device) * stride - pixels[..., 0:1]
+    y = torch.arange(h, device=pixels.device) * stride - pixels[..., 1:2]
+    gx, gy = (torch.exp(-(d * d) / (2 * sigma * sigma)) for d in (x, y))
+    return gy[..., :, None] * gx[..., None, :]
+
+
+def _weighted(value: Tensor, weight: Tensor) -> Tensor:
+    return (value * weight).sum() / weight.sum().clamp(min=1e-6)
+
+
+def fcn_loss(output: FcnOutput, batch: Batch, stride: int, sigma: float) -> FcnLoss:
+    """Heat, depth and displacement of one batch.
+
+    The paper's network regresses Gaussians by the mean squared error (Eqn. 6).  The compact one's
+    maps are distributions: cross-entropy against the normalised Gaussian, and the L1 distance of
+    their expectation.  Depth is read under the heat map, displacement at the parent.
+    """
+    target = gaussian_targets(batch.pixels, output.heat.shape, stride, sigma)
+    probability = heat_probability(output)
+    if output.logits:
+        normal = target / target.sum((2, 3), keepdim=True).clamp(min=1e-6)
+        heat = _weighted(-(normal * log_heat(output)).sum((2, 3)), batch.weight)
+        h, w = output.heat.shape[-2:]
+        cells = batch.pixels / stride
+        x = (probability.sum(2) * torch.arange(w)).sum(-1)
+        y = (probability.sum(3) * torch.arange(h)).sum(-1)
+        position = _weighted((x - cells[..., 0]).abs() + (y - cells[..., 1]).abs(), batch.weight)
+        total = heat + 0.2 * position
+    else:
+        squared = (output.heat - target).square().sum((2, 3))
+        heat, position = _weighted(squared, batch.weight), torch.zeros(())
+        total = heat
+    relative = batch.joints[..., 2] - batch.frames[:, None, 3]
+    # Joints far beyond the network's range of depth must not dominate.
+    relative = relative.clamp(-1.5, 1.5)
+    under = probability.detach()
+    depth = _weighted(((output.depth * under).sum((2, 3)) - relative).abs(), batch.weight)
+    total = total + 4.0 * depth
+    displacement = torch.zeros(())
+    if output.displacement is not None:
+        true = batch.joints[:, _CHILDREN] - batch.joints[:, _PARENTS]
+        at = target[:, _PARENTS]
+        at = at / at.sum((2, 3), keepdim=True).clamp(min=1e-6)
+        maps = output.displacement.unflatten(1, (len(EDGES), 3))
+        wrong = (maps - true[..., None, None]).abs().sum(2)
+        displacement = _weighted((wrong * at).sum((2, 3)), batch.weight[:, _PARENTS])
+        total = total + 1.0 * displacement
+    return FcnLoss(total, heat, position, depth, displacement)

@@ -1,0 +1,1 @@
+"""Synthetic depth images with known joints: bodies, poses, rooms, cameras and sensors."""

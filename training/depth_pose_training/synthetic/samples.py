@@ -1,0 +1,219 @@
+"""What the networks learn from: person-centred crops, and whole frames for the person finder."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_pose_ros import crops
+from depth_pose_ros.camera import Camera
+from depth_pose_ros.skeleton import INDEX, MIRROR, NUM_JOINTS
+from depth_pose_training.synthetic.bodies import Body, BodyModel
+from depth_pose_training.synthetic.poses import sample as sample_figure
+from depth_pose_training.synthetic.scene import Person, Scene, build
+from depth_pose_training.synthetic.sensor import measure
+
+Array = NDArray[np.float64]
+#: How a joint is seen: its own surface lies in front of it; something hides it; outside the image.
+VISIBLE, HIDDEN, OUTSIDE = 1, 0, 2
+_TORSO = [INDEX[k] for k in ("UpperSpine", "MiddleSpine", "DownSpine", "LeftHip", "RightHip",
+                             "LeftShoulder", "RightShoulder")]  # fmt: skip
+#: The deepest a joint lies under its own skin, metres.
+_FLESH = 0.22
+
+
+@dataclass(frozen=True)
+class CropSample:
+    """One person's crop.
+
+    Attributes:
+        depth: (216, 176) int16, millimetres from the frame's z_ref; crops.MISSING where missing.
+        frame: (4,) float32, :meth:`depth_pose_ros.crops.CropFrame.as_array`.
+        joints: (19, 3) float32 metres, camera's optical frame.
+        visible: (19,) uint8, VISIBLE, HIDDEN or OUTSIDE.
+        mode: how the pose was made ("mocap", "sitting", ...).
+        removed: whether the background was removed.
+    """
+
+    depth: NDArray[np.int16]
+    frame: NDArray[np.float32]
+    joints: NDArray[np.float32]
+    visible: NDArray[np.uint8]
+    mode: str
+    removed: bool
+
+
+@dataclass(frozen=True)
+class FrameSample:
+    """A whole depth image and the people in it.
+
+    Attributes:
+        depth: (H, W) float32 metres, 0 where missing.
+        camera: its intrinsics.
+        joints: (P, 19, 3) float32 metres, optical frame.
+        visible: (P, 19) uint8.
+    """
+
+    depth: NDArray[np.float32]
+    camera: Camera
+    joints: NDArray[np.float32]
+    visible: NDArray[np.uint8]
+
+
+def _visibility(person: Person, index: int, scene: Scene, camera: Camera) -> NDArray[np.uint8]:
+    uv = camera.project(person.joints)
+    rays = person.joints / person.joints[:, 2:]
+    z, mesh = scene.renderer.cast(scene.viewpoint, rays[:, None, 0], rays[:, None, 1])
+    below = person.joints[:, 2] - z[:, 0]
+    seen = (mesh[:, 0] == index) & (below < _FLESH)
+    # A limb may be nearer than its joint's depth allows only if another part of the body hides it.
+    out = np.where(seen, VISIBLE, HIDDEN).astype(np.uint8)
+    inside = (
+        (uv[:, 0] >= 0) & (uv[:, 0] < camera.width) & (uv[:, 1] >= 0) & (uv[:, 1] < camera.height)
+    )
+    out[~inside | (person.joints[:, 2] < 0.3)] = OUTSIDE
+    return out
+
+
+def _crop_depth(
+    scene: Scene, frame: crops.CropFrame, keep: list[int] | None, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """(216, 176) metres as this scene's sensor would deliver them to the crop."""
+    camera = scene.sensor.camera
+    # Sample on the sensor's own grid where it is coarser than the crop's.
+    ratio = max(1.0, 1.0 / (camera.fx * frame.step))
+    w, h = int(np.ceil(crops.WIDTH / ratio)) + 1, int(np.ceil(crops.HEIGHT / ratio)) + 1
+    x, y = np.meshgrid((np.arange(w) + rng.random()) * ratio, (np.arange(h) + rng.random()) * ratio)
+    ray_x, ray_y = frame.ray_x + frame.step * x, frame.ray_y + frame.step * y
+    z, mesh = scene.renderer.cast(scene.viewpoint, ray_x, ray_y)
+    z[z > 12] = 0
+    u, v = ray_x * camera.fx + camera.cx, ray_y * camera.fy + camera.cy
+    z[(u < -0.5) | (u > camera.width - 0.5) | (v < -0.5) | (v > camera.height - 0.5)] = 0
+    out = measure(z, scene.sensor.kind, frame.step * ratio, rng)
+    if keep is not None:
+        out[~_kept(mesh, keep, rng)] = 0
+    if ratio > 1:
+        ix = np.clip((np.arange(crops.WIDTH) / ratio).astype(int), 0, w - 1)
+        iy = np.clip((np.arange(crops.HEIGHT) / ratio).astype(int), 0, h - 1)
+        return np.ascontiguousarray(out[np.ix_(iy, ix)])
+    return np.ascontiguousarray(out[: crops.HEIGHT, : crops.WIDTH])
+
+
+def _kept(mesh: NDArray[np.int32], keep: list[int], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """A segmenter's mask of some people: now and then a pixel too wide or too narrow."""
+    mask = np.isin(mesh, keep).astype(np.uint8)
+    kind = rng.integers(4)
+    if kind == 0:
+        mask = cv2.dilate(mask, np.ones((3, 3), np.uint8))
+    elif kind == 1:
+        mask = cv2.erode(mask, np.ones((2, 2), np.uint8))
+    return np.asarray(mask > 0)
+
+
+def _crop(scene: Scene, i: int, seen: NDArray[np.uint8], rng: np.random.Generator) -> CropSample:
+    person = scene.people[i]
+    centre = person.joints[INDEX["MiddleSpine"]].copy()
+    centre[:2] += rng.uniform(-0.13, 0.13, 2)
+    centre[2] += rng.normal(-0.1, 0.06)
+    frame = crops.frame_around(centre)
+    keep: list[int] | None = None
+    if rng.random() < 0.22:
+        keep = [i] if rng.random() < 0.6 else list(range(len(scene.people)))
+    z = _crop_depth(scene, frame, keep, rng)
+    return CropSample(
+        crops.relative_millimetres(z, frame),
+        frame.as_array(),
+        person.joints.astype(np.float32),
+        seen,
+        person.mode,
+        keep is not None,
+    )
+
+
+def _frame(scene: Scene, visible: NDArray[np.uint8], rng: np.random.Generator) -> FrameSample:
+    """The whole image, sampled coarsely (the finder needs no more) on the sensor's rays."""
+    full = scene.sensor.camera
+    scale = rng.uniform(95, 125) / full.fx
+    camera = Camera(
+        full.fx * scale,
+        full.fy * scale,
+        (full.cx + 0.5) * scale - 0.5,
+        (full.cy + 0.5) * scale - 0.5,
+        int(full.width * scale),
+        int(full.height * scale),
+    )
+    u, v = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
+    z, mesh = scene.renderer.cast(
+        scene.viewpoint, (u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy
+    )
+    z[z > 12] = 0
+    depth = measure(z, scene.sensor.kind, 1 / camera.fx, rng)
+    if rng.random() < 0.15:
+        depth[~_kept(mesh, list(range(len(scene.people))), rng)] = 0
+    joints = np.array([p.joints for p in scene.people], dtype=np.float32).reshape(-1, NUM_JOINTS, 3)
+    return FrameSample(depth, camera, joints, visible)
+
+
+class Generator:
+    """Endless streams of scenes' samples.
+
+    Args:
+        clips: motion-capture clips to draw poses from, each (T, 19, 3), z up.
+        pool: how many bodies are shaped and posed in one batch.
+    """
+
+    def __init__(self, clips: list[NDArray[np.float32]], pool: int = 24) -> None:
+        if not clips:
+            raise ValueError("no motion-capture clips to draw poses from")
+        self._clips = clips
+        # Every clip counts by the root of its length: long ones do not drown the rest.
+        weight = np.sqrt([len(c) for c in clips])
+        self._weights = weight / weight.sum()
+        self._pool = pool
+        self._model = BodyModel()
+
+    def _figure(self, rng: np.random.Generator) -> tuple[Array, str]:
+        if rng.random() < 0.5:
+            clip = self._clips[int(rng.choice(len(self._clips), p=self._weights))]
+            figure, mode = clip[int(rng.integers(len(clip)))].astype(np.float64), "mocap"
+            if rng.random() < 0.5:
+                figure = figure[list(MIRROR)] * (-1.0, 1.0, 1.0)
+            return figure, mode
+        return sample_figure(rng)
+
+    def _bodies(self, rng: np.random.Generator) -> Iterator[tuple[Body, str]]:
+        while True:
+            figures, modes = zip(*(self._figure(rng) for _ in range(self._pool)), strict=True)
+            shapes = self._model.sample_shapes(self._pool, rng)
+            posed = self._model.pose(np.array(figures), shapes, rng)
+            yield from zip(posed, modes, strict=True)
+
+    def stream(self, seed: int | Sequence[int]) -> Iterator[tuple[list[CropSample], FrameSample]]:
+        """Scene after scene; the same seed gives the same samples."""
+        rng = np.random.default_rng(seed)
+        bodies = self._bodies(rng)
+        while True:
+            n = int(rng.choice(5, p=(0.08, 0.50, 0.26, 0.11, 0.05)))
+            scene = build(list(islice(bodies, n)), self._model.faces, rng)
+            seen = [
+                _visibility(p, i, scene, scene.sensor.camera) for i, p in enumerate(scene.people)
+            ]
+            made = [
+                _crop(scene, i, seen[i], rng)
+                for i in range(len(scene.people))
+                if _usable(scene.people[i], seen[i])
+            ]
+            visible = np.array(seen, dtype=np.uint8).reshape(-1, NUM_JOINTS)
+            yield made, _frame(scene, visible, rng)
+
+
+def _usable(person: Person, visible: NDArray[np.uint8]) -> bool:
+    """Enough of a person to be asked for: some torso and a third of the joints in sight."""
+    return bool(
+        0.5 < person.joints[INDEX["MiddleSpine"], 2] < 7
+        and (visible == VISIBLE).sum() >= 6
+        and (visible[_TORSO] == VISIBLE).sum() >= 1
+    )
