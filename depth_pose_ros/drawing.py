@@ -232,7 +232,7 @@ def _grid(image: Image, plane: _Plane) -> None:
             start, end = ((at, 0), (at, height)) if direction == 0 else ((0, at), (width, at))
             cv2.line(image, start, end, _GRID, 1)
             if half_metres % 2 == 0:
-                text = f"{plane.right if direction == 0 else plane.down} {half_metres / 2:g} m"
+                text = f"{plane.right if direction == 0 else plane.down}={half_metres / 2:g}m"
                 place = (at + 2, height - 4) if direction == 0 else (width - 48, at - 2)
                 _write(image, text, place, (130, 124, 120), 0.34)
 
