@@ -244,10 +244,10 @@ class DepthPoseNode(LifecycleNode):
         camera, topic = calibration.camera, self.resolve_topic_name(DEPTH_TOPIC)
         undone = "" if calibration.undistortion is None else "; the distortion D is undone"
         self.get_logger().info(f"Calibration: {camera}{undone}")
-        if calibration.ignored_distortion and "rect" not in topic:
+        if calibration.ignored_distortion and "raw" in topic and "rect" not in topic:
             self.get_logger().warning(
                 "The distortion D of camera_info is ignored because the parameter rectified is "
-                f"true, but {topic} does not look rectified: for image_raw set it to false"
+                f"true, but {topic} does not sound rectified: if it is not, set it to false"
             )
 
     # Any thread
@@ -260,12 +260,12 @@ class DepthPoseNode(LifecycleNode):
             self.get_logger().error(message)
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: list[str] | None = None, make_estimator: EstimatorFactory = load_estimator) -> int:
     """Run the node until Ctrl-C or shutdown; the process's exit code."""
     node: DepthPoseNode | None = None
     try:
         rclpy.init(args=args)
-        node = DepthPoseNode()
+        node = DepthPoseNode(make_estimator)
         node.autostart()
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
