@@ -103,7 +103,7 @@ def cut(depth: NDArray[np.float32], camera: Camera, frame: CropFrame) -> NDArray
 
 
 def relative_millimetres(z: NDArray[np.float32], frame: CropFrame) -> NDArray[np.int16]:
-    """Depth in metres (any shape, 0 or NaN missing) -> millimetres from z_ref, MISSING kept apart."""
+    """Depth in metres (any shape, 0 or NaN missing) -> millimetres from z_ref, or MISSING."""
     with np.errstate(invalid="ignore"):
         offset = np.clip(np.round((z - frame.z_ref) * 1000), -30000, 30000)
         return np.where(z > 0, offset, MISSING).astype(np.int16)

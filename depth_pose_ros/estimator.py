@@ -120,13 +120,9 @@ class PoseEstimator:
         joints = output.joints.float().cpu().numpy()
         confidence = output.confidence.float().cpu().numpy()
         scores = output.score.float().cpu().numpy()
+        pixels = camera.project(joints).astype(np.float32)
         poses = [
-            Pose(
-                joints[i],
-                camera.project(joints[i]).astype(np.float32),
-                confidence[i],
-                float(scores[i]),
-            )  # fmt: skip
+            Pose(joints[i], pixels[i], confidence[i], float(scores[i]))
             for i in range(len(finds))
             if scores[i] >= self.min_person_score
         ]

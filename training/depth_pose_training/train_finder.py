@@ -179,20 +179,18 @@ def main() -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, args.rate, total_steps=args.steps, pct_start=0.15
     )
-    path, step = args.out / "checkpoint.pt", 0
+    path, done = args.out / "checkpoint.pt", 0
     if path.exists():
         state = torch.load(path, weights_only=True)
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
-        step = int(state["step"])
+        done = int(state["step"])
     started = time.monotonic()
-    for step in tqdm(range(step + 1, args.steps + 1), initial=step, total=args.steps):
+    for step in tqdm(range(done + 1, args.steps + 1), initial=done, total=args.steps):
         rng = np.random.default_rng((args.seed, step))
         batch = data.batch(rng.integers(0, len(data), args.batch), model.multiple, rng)
-        with torch.autocast("cpu", torch.bfloat16):
-            output = model(batch.depth)
-        loss = finder_loss(FinderOutput(*(t.float() for t in output)), batch, model.stride)
+        loss = finder_loss(model(batch.depth), batch, model.stride)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 5.0)

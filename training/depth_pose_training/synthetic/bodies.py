@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from depth_pose_ros.skeleton import JOINTS, NUM_JOINTS
-from depth_pose_training.synthetic.retarget import Retargeter
+from depth_pose_training.synthetic.retarget import Details, Retargeter
 
 Array = NDArray[np.float64]
 
@@ -94,15 +94,13 @@ class BodyModel:
         return {k: torch.tensor(v, dtype=torch.float64) for k, v in out.items()}
 
     @torch.no_grad()
-    def pose(
-        self, figures: Array, shapes: dict[str, torch.Tensor], rng: np.random.Generator
-    ) -> list[Body]:
+    def pose(self, figures: Array, shapes: dict[str, torch.Tensor], details: Details) -> list[Body]:
         """Bodies of the given shapes in the poses of stick figures (B, 19, 3), z up."""
         rest = self._model(phenotype_kwargs=shapes)
         rest_heads = rest["rest_bone_heads"].numpy().astype(np.float64)
         rest_vertices = rest["rest_vertices"].numpy().astype(np.float32)
         rest_joints = self._joints(rest_heads, rest_vertices)
-        turned = torch.from_numpy(self._retarget(figures, rest_joints, rest_heads, rng))
+        turned = torch.from_numpy(self._retarget(figures, rest_joints, rest_heads, details))
         transforms = torch.eye(4, dtype=self._model.dtype).repeat(*turned.shape[:2], 1, 1)
         transforms[..., :3, :3] = (
             turned.to(self._model.dtype) @ rest["rest_bone_poses"][..., :3, :3]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
 
 from depth_pose_training.synthetic.render import Mesh
@@ -39,7 +39,7 @@ def box(size: ArrayLike, centre: ArrayLike = (0.0, 0.0, 0.0)) -> Mesh:
 
 
 def lathe(profile: Sequence[tuple[float, float]], sides: int = 14) -> Mesh:
-    """A solid of revolution about z through (radius, height) points: poles, lamps, plants, heads."""
+    """A solid of revolution about z through (radius, height) points: poles, lamps, plants."""
     angle = np.arange(sides) * 2 * np.pi / sides
     ring = np.stack((np.cos(angle), np.sin(angle)), axis=-1)
     vertices = np.concatenate(

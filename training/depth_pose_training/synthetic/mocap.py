@@ -3,6 +3,7 @@
 The world is z up; a person's own left is +x when facing -y, as in the body model's rest pose.
 """
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def load_clips(path: Path) -> list[NDArray[np.float32]]:
     """Read a file of unified 19-joint motions.
 
     Args:
-        path: an .npz with ``pos`` (N, 19, 3) metres, y up; ``joints`` names; ``start`` of each clip.
+        path: an .npz with ``pos`` (N, 19, 3) metres, y up, ``joints`` and each clip's ``start``.
 
     Returns:
         One (T, 19, 3) float32 array per clip, in the project's joint order, z up.
@@ -56,7 +57,7 @@ def load_clips(path: Path) -> list[NDArray[np.float32]]:
         pos = data["pos"][:, [names.index(_NAMES[j]) for j in JOINTS]]
         start = data["start"]
     z_up = np.stack((pos[..., 0], -pos[..., 2], pos[..., 1]), axis=-1).astype(np.float32)
-    return [z_up[a:b] for a, b in zip(start[:-1], start[1:], strict=True)]
+    return [z_up[a:b] for a, b in pairwise(start)]
 
 
 def split(clips: list[NDArray[np.float32]], validation: bool) -> list[NDArray[np.float32]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from embreex.mesh_construction import TriangleMesh
@@ -57,7 +58,7 @@ class Renderer:
         ]
 
     def cast(
-        self, viewpoint: Viewpoint, ray_x: NDArray[np.float64], ray_y: NDArray[np.float64]
+        self, viewpoint: Viewpoint, ray_x: NDArray[Any], ray_y: NDArray[Any]
     ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Depth along rays (ray_x, ray_y, 1) of the optical frame.
 

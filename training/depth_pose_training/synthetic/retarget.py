@@ -1,10 +1,12 @@
 """From a stick figure to the body model's bone rotations.
 
-Each bone gets a world rotation that carries its rest direction onto the figure's.  Two directions are matched where there are two: a limb's hinge
-(elbow, knee) keeps its side, the trunk its left-right axis.
+Each bone gets a world rotation that carries its rest direction onto the figure's.  Two directions
+are matched where there are two: a limb's hinge (elbow, knee) keeps its side, the trunk its
+left-right axis.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +50,46 @@ def _twist(axis: Array, angle: Array) -> Array:
     return Rotation.from_rotvec(_unit(axis) * angle[:, None]).as_matrix()
 
 
+@dataclass(frozen=True)
+class Details:
+    """What a stick figure does not say; two sides are left and right.
+
+    Attributes:
+        head_turn: (B,) radians about the vertical.
+        pronation: (B, 2) radians of forearm twist, positive palm forwards.
+        wrist: (B, 2, 3) rotation vectors added at the wrists.
+        curl: (B, 2) radians per finger joint.
+        foot: (B, 2) radians about the ankle.
+    """
+
+    head_turn: Array
+    pronation: Array
+    wrist: Array
+    curl: Array
+    foot: Array
+
+    @classmethod
+    def sample(cls, n: int, rng: np.random.Generator) -> "Details":
+        """For n unrelated poses."""
+        open_hand = rng.random((n, 2)) < 0.5
+        curl = np.where(open_hand, rng.uniform(0, 0.4, (n, 2)), rng.uniform(0.4, 1.4, (n, 2)))
+        return cls(
+            rng.normal(0, 0.4, n),
+            rng.uniform(-1.4, 1.0, (n, 2)),
+            rng.normal(0, 0.25, (n, 2, 3)),
+            curl,
+            rng.normal(0, 0.2, (n, 2)),
+        )
+
+    @classmethod
+    def still(cls, n: int) -> "Details":
+        """The same relaxed ones n times: for motions, in which they must not jump about."""
+        return cls(
+            np.zeros(n), np.zeros((n, 2)), np.zeros((n, 2, 3)), np.full((n, 2), 0.3),
+            np.zeros((n, 2)),
+        )  # fmt: skip
+
+
 class Retargeter:
     """Turns stick figures into bone rotations of one rig.
 
@@ -58,14 +100,14 @@ class Retargeter:
     def __init__(self, bones: Sequence[str]) -> None:
         self._index = {b: i for i, b in enumerate(bones)}
 
-    def __call__(self, figure: Array, rest: Array, heads: Array, rng: np.random.Generator) -> Array:
+    def __call__(self, figure: Array, rest: Array, heads: Array, details: Details) -> Array:
         """World rotations of every bone, relative to the rest pose.
 
         Args:
             figure: (B, 19, 3) stick figures, z up.
             rest: (B, 19, 3) joints of each body at rest.
             heads: (B, bones, 3) bone heads at rest.
-            rng: for what a stick figure does not say (head turn, forearm twist, fingers).
+            details: what the figures do not say.
 
         Returns:
             (B, bones, 3, 3).
@@ -96,20 +138,20 @@ class Retargeter:
             put(_partway(pelvis, chest, t), name)
         carried = (chest @ _unit(between(rest, "Neck", "Head"))[..., None])[..., 0]
         nod = _minimal(carried, _unit(between(figure, "Neck", "Head"))) @ chest
-        turn = nod @ _twist(np.tile((0.0, 0.0, 1.0), (n, 1)), rng.normal(0, 0.4, n))
+        turn = nod @ _twist(np.tile((0.0, 0.0, 1.0), (n, 1)), details.head_turn)
         for name, t in (("neck01", 0.3), ("neck02", 0.5), ("neck03", 0.8), ("head", 1.0)):
             put(_partway(chest, turn, t), name)
         put(turn, "eye.L", "eye.R")
         for side in ("Left", "Right"):
-            self._arm(g, figure, rest, heads, chest, side, rng)
-            self._leg(g, figure, rest, pelvis, side, rng)
+            self._arm(g, figure, rest, heads, chest, side, details)
+            self._leg(g, figure, rest, pelvis, side, details)
         return g
 
     @staticmethod
     def _limb(
         figure: Array, rest: Array, parent: Array, chain: tuple[str, str, str]
     ) -> tuple[Array, Array]:
-        """World rotations of a two-bone limb: hinge-matched where it bends, minimal where straight."""
+        """World rotations of a two-bone limb: hinge-matched where it bends, else minimal."""
         a, b, c = (INDEX[k] for k in chain)
         rest1, rest2 = _unit(rest[:, b] - rest[:, a]), _unit(rest[:, c] - rest[:, b])
         to1, to2 = _unit(figure[:, b] - figure[:, a]), _unit(figure[:, c] - figure[:, b])
@@ -133,9 +175,9 @@ class Retargeter:
         heads: Array,
         chest: Array,
         side: str,
-        rng: np.random.Generator,
+        details: Details,
     ) -> None:
-        n, s = len(figure), side[0]
+        s, which = side[0], 0 if side == "Left" else 1
         at = self._index
         upper, fore = self._limb(
             figure, rest, chest, (f"{side}Shoulder", f"{side}Elbow", f"{side}Wrist")
@@ -146,7 +188,7 @@ class Retargeter:
         g[:, at[f"upperarm01.{s}"]] = _partway(lift, upper, 0.85)
         g[:, at[f"upperarm02.{s}"]] = upper
         axis = rest[:, INDEX[f"{side}Wrist"]] - rest[:, INDEX[f"{side}Elbow"]]
-        pronation = rng.uniform(-1.4, 1.0, n) * (1 if s == "L" else -1)
+        pronation = details.pronation[:, which] * (1 if s == "L" else -1)
         g[:, at[f"lowerarm01.{s}"]] = fore @ _twist(axis, 0.25 * pronation)
         g[:, at[f"lowerarm02.{s}"]] = fore @ _twist(axis, 0.7 * pronation)
         turned = fore @ _twist(axis, pronation)
@@ -158,20 +200,19 @@ class Retargeter:
             figure[:, INDEX[f"{side}Hand"]] - figure[:, INDEX[f"{side}Wrist"]], axis=-1
         )
         to_hand = np.where((length > 0.03)[:, None], to_hand, straight)
-        flex = Rotation.from_rotvec(rng.normal(0, 0.25, (n, 3))).as_matrix()
+        flex = Rotation.from_rotvec(details.wrist[:, which]).as_matrix()
         wrist = flex @ _partway(turned, _minimal(straight, to_hand) @ turned, 0.8)
         g[:, at[f"wrist.{s}"]] = wrist
         across = heads[:, at[f"finger5-1.{s}"]] - heads[:, at[f"finger2-1.{s}"]]
         # The palm faces down at rest; curling turns the fingers towards it.
         sign = np.where(np.cross(across, rest_hand)[:, 2] < 0, 1.0, -1.0)
-        curl = np.where(rng.random(n) < 0.5, rng.uniform(0, 0.4, n), rng.uniform(0.4, 1.4, n))
         for bone, i in at.items():
             if not bone.endswith(f".{s}") or not bone.startswith(("finger", "metacarpal")):
                 continue
             bends = 0.0 if bone.startswith("metacarpal") else float(bone.split("-")[1][0])
             if bone.startswith("finger1"):
                 bends *= 0.3
-            g[:, i] = wrist @ _twist(across, sign * curl * bends)
+            g[:, i] = wrist @ _twist(across, sign * details.curl[:, which] * bends)
 
     def _leg(
         self,
@@ -180,11 +221,11 @@ class Retargeter:
         rest: Array,
         pelvis: Array,
         side: str,
-        rng: np.random.Generator,
+        details: Details,
     ) -> None:
-        n, s = len(figure), side[0]
+        s, which = side[0], 0 if side == "Left" else 1
         thigh, shin = self._limb(figure, rest, pelvis, (f"{side}Hip", f"{side}Knee", f"{side}Foot"))
-        foot = shin @ Rotation.from_euler("x", rng.normal(0, 0.2, (n, 1))).as_matrix()
+        foot = shin @ Rotation.from_euler("x", details.foot[:, which : which + 1]).as_matrix()
         for bone, i in self._index.items():
             if not bone.endswith(f".{s}"):
                 continue

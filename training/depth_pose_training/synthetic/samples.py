@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from depth_pose_ros.camera import Camera
 from depth_pose_ros.skeleton import INDEX, MIRROR, NUM_JOINTS
 from depth_pose_training.synthetic.bodies import Body, BodyModel
 from depth_pose_training.synthetic.poses import sample as sample_figure
+from depth_pose_training.synthetic.retarget import Details
 from depth_pose_training.synthetic.scene import Person, Scene, build
 from depth_pose_training.synthetic.sensor import measure
 
@@ -104,7 +106,7 @@ def _crop_depth(
 
 def _kept(mesh: NDArray[np.int32], keep: list[int], rng: np.random.Generator) -> NDArray[np.bool_]:
     """A segmenter's mask of some people: now and then a pixel too wide or too narrow."""
-    mask = np.isin(mesh, keep).astype(np.uint8)
+    mask: NDArray[Any] = np.isin(mesh, keep).astype(np.uint8)
     kind = rng.integers(4)
     if kind == 0:
         mask = cv2.dilate(mask, np.ones((3, 3), np.uint8))
@@ -188,7 +190,7 @@ class Generator:
         while True:
             figures, modes = zip(*(self._figure(rng) for _ in range(self._pool)), strict=True)
             shapes = self._model.sample_shapes(self._pool, rng)
-            posed = self._model.pose(np.array(figures), shapes, rng)
+            posed = self._model.pose(np.array(figures), shapes, Details.sample(self._pool, rng))
             yield from zip(posed, modes, strict=True)
 
     def stream(self, seed: int | Sequence[int]) -> Iterator[tuple[list[CropSample], FrameSample]]:

@@ -1,9 +1,9 @@
 """Depth sensors: geometry and noise.
 
-Axial noise of structured light: Nguyen, Izadi, Lovell, "Modeling Kinect sensor noise for improved 3D
-reconstruction and tracking", 3DIMPVT 2012 (0.0012 + 0.0019 (z - 0.4)^2 m).  Time of flight:
-Fankhauser et al., "Kinect v2 for mobile robot navigation", ICAR 2015 (a few millimetres, growing with
-range; flying pixels at depth edges).
+Axial noise of structured light: Nguyen, Izadi, Lovell, "Modeling Kinect sensor noise for improved
+3D reconstruction and tracking", 3DIMPVT 2012 (0.0012 + 0.0019 (z - 0.4)^2 m).  Time of flight:
+Fankhauser et al., "Kinect v2 for mobile robot navigation", ICAR 2015 (a few millimetres, growing
+with range; flying pixels at depth edges).
 """
 
 from dataclasses import dataclass
@@ -51,9 +51,10 @@ def _displaced(z: Depth, rng: np.random.Generator, pixels: float) -> Depth:
         cv2.resize(rng.normal(0, pixels, size[::-1]).astype(np.float32), (w, h)) for _ in range(2)
     ]
     x, y = np.meshgrid(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32))
-    return cv2.remap(
+    moved = cv2.remap(
         z, x + shift[0], y + shift[1], cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
     )
+    return np.asarray(moved, dtype=np.float32)
 
 
 def _blotches(shape: tuple[int, int], rng: np.random.Generator, share: float) -> NDArray[np.bool_]:
@@ -61,6 +62,19 @@ def _blotches(shape: tuple[int, int], rng: np.random.Generator, share: float) ->
     coarse = rng.normal(size=(max(2, shape[0] // 9), max(2, shape[1] // 9))).astype(np.float32)
     field = cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)
     return np.asarray(field > np.quantile(field, 1 - share))
+
+
+def edge_faults(z: Depth, chance: Depth, step: float) -> NDArray[np.bool_]:
+    """Where a time-of-flight sensor typically returns nothing: depth edges and grazing surfaces.
+
+    Args:
+        z: (H, W) metres, 0 where there is nothing.
+        chance: (H, W) uniform random numbers in [0, 1).
+        step: tangent of the angle between neighbouring pixels' rays.
+    """
+    dy, dx = np.gradient(z)
+    grazing = np.hypot(dx, dy) > 8 * step * z
+    return np.asarray((_edges(z, 0.08) & (chance < 0.3)) | (grazing & (chance < 0.4)))
 
 
 def measure(z: Depth, kind: str, step: float, rng: np.random.Generator) -> Depth:

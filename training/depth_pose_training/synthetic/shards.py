@@ -98,7 +98,8 @@ def list_shards(folder: Path) -> list[Path]:
     found = sorted(folder.glob("shard_*.npz"))
     if not found:
         raise FileNotFoundError(
-            f"no shards in {folder}: make some with python -m depth_pose_training.synthetic.generate"
+            f"no shards in {folder}: "
+            "make some with python -m depth_pose_training.synthetic.generate"
         )
     return found
 

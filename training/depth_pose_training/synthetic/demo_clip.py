@@ -1,0 +1,110 @@
+"""Render the demo's built-in clip: two people move in a furnished room.
+
+``python -m depth_pose_training.synthetic.demo_clip --motion ../shared/data/mocap/cmu_unified_19j_30fps.npz``
+
+One person conducts traffic, another walks in, round and out of sight: ten seconds, seen by a Kinect
+v2 at 1.2 m.  Poses are from the CMU motion capture database (mocap.cs.cmu.edu).
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+from tqdm import tqdm
+
+from depth_pose_ros.demo.clip import BUILTIN, write_clip
+from depth_pose_ros.skeleton import INDEX
+from depth_pose_training.synthetic import furniture, mocap
+from depth_pose_training.synthetic.bodies import BodyModel
+from depth_pose_training.synthetic.render import Mesh, Renderer, Viewpoint
+from depth_pose_training.synthetic.retarget import Details
+from depth_pose_training.synthetic.sensor import SENSORS, edge_faults
+
+FPS = 15
+_SECONDS = 10
+_ROOT = INDEX["DownSpine"]
+
+
+def _actor(
+    model: BodyModel,
+    motion: NDArray[np.float32],
+    start: tuple[float, float],
+    yaw: float,
+    shape_seed: int,
+) -> list[Mesh]:
+    """One person's meshes, frame by frame, feet on the floor, starting at ``start``."""
+    n = len(motion)
+    one = model.sample_shapes(1, np.random.default_rng(shape_seed))
+    shapes = {k: v.expand(n) for k, v in one.items()}
+    bodies = model.pose(motion.astype(np.float64), shapes, Details.still(n))
+    turn = Rotation.from_euler("z", yaw).as_matrix()
+    scale = bodies[0].stature / 1.75
+    path = (motion[:, _ROOT] - motion[0, _ROOT]) * scale
+    meshes = []
+    for body, step in zip(bodies, path, strict=True):
+        v = body.vertices - body.joints[_ROOT]
+        v[:, :2] += step[:2]
+        v = v @ turn.T
+        v[:, :2] += start
+        v[:, 2] -= v[:, 2].min()
+        meshes.append(Mesh(v.astype(np.float32), model.faces))
+    return meshes
+
+
+def _room() -> list[Mesh]:
+    rng = np.random.default_rng(7)
+    wall = furniture.box((12, 0.1, 5), (0, 4.6, 1.5))
+    side = furniture.move(furniture.box((0.1, 10, 5)), (-2.6, 3, 1.5), 0.05)
+    return [
+        furniture.box((20, 20, 0.1), (0, 0, -0.05)),
+        wall,
+        side,
+        furniture.move(furniture.sofa(rng), (1.5, 4.0, 0)),
+        furniture.move(furniture.table(rng), (-1.7, 2.2, 0), 0.3),
+        furniture.move(furniture.cabinet(rng), (-2.0, 4.1, 0)),
+        furniture.move(furniture.stand(rng), (2.6, 3.2, 0)),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--motion", type=Path, required=True, help="the CMU mocap .npz")
+    parser.add_argument("--out", type=Path, default=BUILTIN)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    with np.load(args.motion) as data:
+        names = [str(n) for n in data["names"]]
+    clips = dict(zip(names, mocap.load_clips(args.motion), strict=True))
+    n, every = FPS * _SECONDS, 30 // FPS
+    model = BodyModel()
+    conductor = clips["CMUcs_train_directing_traffic_4"][100 : 100 + n * every : every]
+    walker = clips["CMUcs_train_walking_50"][::every]
+    walker = np.concatenate((walker, walker[::-1]))[:n]  # there and back
+    cast = [
+        _actor(model, conductor, (-0.75, 2.6), 0.15, 3),
+        _actor(model, walker, (0.9, 3.2), 0.0, 11),
+    ]
+    sensor = SENSORS[0]
+    camera = sensor.camera
+    viewpoint = Viewpoint(np.array((0.0, 0.0, 1.2)), -0.06, 0.0)
+    u, v = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
+    ray_x, ray_y = (u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy
+    backdrop = furniture.join(_room())
+    rng = np.random.default_rng(1)
+    still = rng.random((camera.height, camera.width), dtype=np.float32)
+    frames = []
+    for i in tqdm(range(n), unit="frame"):
+        z, mesh = Renderer([a[i] for a in cast] + [backdrop]).cast(viewpoint, ray_x, ray_y)
+        # The room's faults stay where they are, so that they cost no space; people's flicker.
+        chance = np.where(mesh < len(cast), rng.random(z.shape, dtype=np.float32), still)
+        z[(z > 8) | edge_faults(z, chance, 1 / camera.fx)] = 0
+        frames.append(np.round(z * 1000).astype(np.uint16))
+    size = write_clip(args.out, frames, camera, FPS)
+    print(f"{args.out}: {n} frames, {size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
