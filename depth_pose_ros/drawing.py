@@ -19,10 +19,11 @@ Colour = tuple[int, int, int]
 RIGHT: Colour = (60, 120, 255)  # orange
 LEFT: Colour = (255, 190, 50)  # blue
 MIDDLE: Colour = (120, 235, 160)  # green
+#: The colour of missing depth.
+MISSING: Colour = (48, 34, 30)  # dark blue
 #: Below this confidence a joint and its bones are drawn thin and faint.
 CONFIDENT = 0.5
 
-_MISSING: Colour = (48, 34, 30)
 _PAPER: Colour = (30, 26, 24)
 _GRID: Colour = (62, 56, 52)
 _INK: Colour = (200, 200, 200)
@@ -79,7 +80,7 @@ def colourise(depth: NDArray[np.float32], near: float, far: float) -> Image:
     levels = np.rint(nearness**_GAMMA * 24) / 24
     grey = (45 + 175 * levels).astype(np.uint8)
     image = np.asarray(np.repeat(grey[:, :, np.newaxis], 3, axis=2))
-    image[missing] = _MISSING
+    image[missing] = MISSING
     return image
 
 

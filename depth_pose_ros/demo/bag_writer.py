@@ -41,7 +41,7 @@ class BagWriter:
         }
         self._queue: SimpleQueue[tuple[str, int, bytes] | None] = SimpleQueue()
         self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._work, name="bag writer")
+        self._thread = threading.Thread(target=self._work, name="bag writer", daemon=True)
         self._thread.start()
 
     def write(self, topic: str, time: int, data: bytes) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from depth_pose_ros.demo.frames import SourceError
 from depth_pose_ros.demo.pictures import write_pictures
-from depth_pose_ros.demo.player import CAMERA_INFO_TOPIC, DEPTH_TOPIC, add_source_arguments
+from depth_pose_ros.demo.playback import CAMERA_INFO_TOPIC, DEPTH_TOPIC, add_source_arguments
 from depth_pose_ros.demo.session import BAG, NODE, DemoError, Plan, isolate, record
 from depth_pose_ros.demo.sources import open_source
 from depth_pose_ros.demo.summary import summarise
@@ -22,7 +22,8 @@ def run(args: Sequence[str] | None = None, node: Sequence[str] = NODE) -> int:
         node: the interpreter's arguments that start the node.
     """
     parsed = _parser().parse_args(args)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # told to end, or the terminal was closed
+        signal.signal(number, signal.default_int_handler)
     output: Path = parsed.output
     try:
         source = open_source(parsed.source, parsed.camera, parsed.topic)

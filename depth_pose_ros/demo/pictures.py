@@ -11,14 +11,25 @@ from PIL import Image as PillowImage
 
 from depth_pose_ros.camera import Camera
 from depth_pose_ros.demo.film import Shot
-from depth_pose_ros.drawing import Bounds, Image, colourise, draw_skeleton, side_view
+from depth_pose_ros.drawing import (
+    LEFT,
+    MIDDLE,
+    MISSING,
+    RIGHT,
+    Bounds,
+    Image,
+    colourise,
+    draw_skeleton,
+    side_view,
+)
 
 STILLS = 6  #: pictures left behind
 ANIMATION = "skeletons.gif"
 #: Height of the pictures; small images are enlarged to it, large ones reduced.
 HEIGHT = 424
 _ANIMATION_SCALE = 0.72
-_ANIMATION_COLOURS = 48
+_ANIMATION_GREYS = 32
+_NO_DITHER = 0  # Image.Dither.NONE, which Ubuntu 22.04's Pillow does not know by this name
 #: No frame of the animation stands longer, in ms: a long recording is shown in fast motion.
 _LONGEST_FRAME = 200
 #: Surface points farther than this from every joint, in metres, are not the person's.
@@ -125,9 +136,8 @@ def _write_animation(path: Path, shots: Sequence[Shot], camera: Camera, view: Vi
         size = (round(full.shape[1] * _ANIMATION_SCALE), round(HEIGHT * _ANIMATION_SCALE))
         small = cv2.resize(full, size, interpolation=cv2.INTER_AREA)
         frames.append(PillowImage.fromarray(np.ascontiguousarray(small[:, :, ::-1])))
-    # One palette for all, taken from the middle: palettes of their own would make colours flicker.
-    palette = frames[len(frames) // 2].quantize(_ANIMATION_COLOURS)
-    flat = [frame.quantize(palette=palette, dither=PillowImage.Dither.NONE) for frame in frames]
+    palette = _palette()
+    flat = [frame.quantize(palette=palette, dither=_NO_DITHER) for frame in frames]
     gaps = np.diff([shot.stamp for shot in shots]) * 1e-6
     durations = np.clip(np.append(gaps, gaps[-1] if len(gaps) else 1000), 20, _LONGEST_FRAME)
     flat[0].save(
@@ -138,3 +148,20 @@ def _write_animation(path: Path, shots: Sequence[Shot], camera: Camera, view: Vi
         loop=0,
         optimize=False,
     )
+
+
+def _palette() -> PillowImage.Image:
+    """The animation's colours: greys for the depth, the bones', and those in between at edges.
+
+    One chosen by a picture's content would spend all on the depth, and flicker.
+    """
+    colours = [(grey,) * 3 for grey in np.linspace(20, 225, _ANIMATION_GREYS).astype(int).tolist()]
+    colours.append(MISSING)
+    for side in (RIGHT, LEFT, MIDDLE):
+        for grey in (30, 110, 200):
+            mixes = [np.array(side) * share + grey * (1 - share) for share in (0.35, 0.7)]
+            colours += [(round(b), round(g), round(r)) for b, g, r in (m.tolist() for m in mixes)]
+        colours.append(side)
+    image = PillowImage.new("P", (1, 1))
+    image.putpalette([channel for colour in colours for channel in reversed(colour)])
+    return image

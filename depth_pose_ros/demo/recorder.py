@@ -16,7 +16,7 @@ from visualization_msgs.msg import MarkerArray
 from depth_pose_ros.conversions import CLOUD_DTYPE
 from depth_pose_ros.demo.bag_writer import BagWriter
 from depth_pose_ros.demo.film import Film
-from depth_pose_ros.demo.player import CAMERA_INFO_TOPIC, DEPTH_TOPIC
+from depth_pose_ros.demo.playback import CAMERA_INFO_TOPIC, DEPTH_TOPIC
 from depth_pose_ros.demo.statistics import Statistics
 from depth_pose_ros.drawing import Person
 from depth_pose_ros.skeleton import NUM_JOINTS

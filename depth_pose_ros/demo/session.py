@@ -15,7 +15,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from depth_pose_ros.demo.bag_writer import BagWriter
 from depth_pose_ros.demo.frames import DepthSource
-from depth_pose_ros.demo.player import CAMERA_INFO_TOPIC, DEPTH_TOPIC
+from depth_pose_ros.demo.playback import CAMERA_INFO_TOPIC, DEPTH_TOPIC
 from depth_pose_ros.demo.processes import Child
 from depth_pose_ros.demo.recorder import TOPICS, Recorder
 
@@ -61,8 +61,8 @@ class Plan(NamedTuple):
 def isolate() -> int:
     """Keep this process's and its children's ROS on this machine; returns the ROS domain.
 
-    The demo's /tf and topics shall meet neither a robot's nor another demo's.  Whoever has set both
-    ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST has seen to that, and keeps the domain.
+    The demo's /tf and topics shall meet neither a robot's nor another demo's.  Whoever has set
+    ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST has seen to that, and keeps both.
     """
     domain = 1 + os.getpid() % 101  # above 101 DDS ports run into Linux's ephemeral ports
     if os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE") == "LOCALHOST":
