@@ -7,7 +7,7 @@ numbering and conversion are elsewhere.
 import signal
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -49,26 +49,41 @@ class Estimator(Protocol):
         """(H, W) float32 metres, 0 where missing -> the people in it."""
 
 
-EstimatorFactory = Callable[[str, str, int, int], Estimator]
+class EstimatorSettings(NamedTuple):
+    """The parameters that an estimator is made with, by their names."""
+
+    model: str
+    device: str
+    threads: int
+    max_people: int
+    min_person_score: float
 
 
-def load_estimator(model: str, device: str, threads: int, max_people: int) -> Estimator:
-    """The real estimator, using at most ``threads`` processor threads; see the parameters."""
+EstimatorFactory = Callable[[EstimatorSettings], Estimator]
+
+
+def load_estimator(settings: EstimatorSettings) -> Estimator:
+    """The real estimator; see the parameters."""
     # Imported here because torch takes seconds to load, and only a configured node needs it.
     import torch
 
     from depth_pose_ros.estimator import PoseEstimator
 
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
-    return PoseEstimator.from_pretrained(model or None, device=device, max_people=max_people)
+    torch.set_num_threads(settings.threads)
+    cv2.setNumThreads(settings.threads)
+    return PoseEstimator.from_pretrained(
+        settings.model or None,
+        device=settings.device,
+        max_people=settings.max_people,
+        min_person_score=settings.min_person_score,
+    )
 
 
 class DepthPoseNode(LifecycleNode):
     """The life-cycle node ``depth_pose_node``; see the README for topics and parameters.
 
     Args:
-        make_estimator: called on configure with the parameters model, device, threads, max_people.
+        make_estimator: called on every configure.
         options: passed on to rclpy.
 
     Raises:
@@ -106,9 +121,9 @@ class DepthPoseNode(LifecycleNode):
     # Life cycle
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        names = ("model", "device", "threads", "max_people")
+        settings = EstimatorSettings(*map(self._value, EstimatorSettings._fields))
         try:
-            self._estimator = self._make_estimator(*(self._value(name) for name in names))
+            self._estimator = self._make_estimator(settings)
         except Exception as error:  # whatever it is, the node must live on and say so
             self.get_logger().error(f"Cannot load the model: {error}")
             return TransitionCallbackReturn.FAILURE

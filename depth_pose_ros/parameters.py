@@ -87,6 +87,14 @@ _DECLARATIONS = (
         structural=True,
     ),
     _Declaration(
+        "min_person_score",
+        0.35,
+        "Whoever the network is less sure of than this is taken for furniture.",
+        low=0.0,
+        high=1.0,
+        structural=True,
+    ),
+    _Declaration(
         "rectified",
         True,
         "Whether the depth image is rectified (image_rect topics): then P of camera_info holds and "

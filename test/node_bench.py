@@ -14,7 +14,7 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from depth_pose_ros.camera import Camera
-from depth_pose_ros.node import DepthPoseNode
+from depth_pose_ros.node import DepthPoseNode, EstimatorSettings
 
 FRAME = "kinect2_ir_optical_frame"
 #: Kinect v2's view in few pixels: an image fits one datagram, so none is lost on the way.
@@ -104,12 +104,12 @@ class Bench:
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
         self.node = ros.add(
             ObservedNode(
-                lambda *given: self.make(*given),
+                lambda given: self.make(given),
                 parameter_overrides=overrides,
                 cli_args=["--ros-args", "-r", f"depth/image:={depth_topic}"],
             )
         )
-        self.given: tuple = ()
+        self.given: EstimatorSettings | None = None
         peer = self.peer = ros.node()
         self.depth = peer.create_publisher(Image, depth_topic, QoSProfile(depth=2))
         self.info = peer.create_publisher(CameraInfo, "depth/camera_info", QoSProfile(depth=2))
@@ -130,7 +130,7 @@ class Bench:
             self.node.autostart()
             self.connect()
 
-    def make(self, *given: Any) -> FakeEstimator:
+    def make(self, given: EstimatorSettings) -> FakeEstimator:
         """The estimator factory; tests may replace it."""
         self.given = given
         return self.estimator

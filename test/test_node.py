@@ -207,7 +207,7 @@ def test_the_whole_life_cycle_twice(bench):
 def test_missing_weights_leave_the_node_unconfigured_and_say_what_to_do(ros, capfd):
     bench = Bench(ros, capfd, start=False, model="nowhere.safetensors")
 
-    def no_weights(*_):
+    def no_weights(_):
         raise FileNotFoundError("no weights at nowhere.safetensors: run `make setup`")
 
     good, bench.make = bench.make, no_weights
@@ -221,7 +221,7 @@ def test_missing_weights_leave_the_node_unconfigured_and_say_what_to_do(ros, cap
     assert result.successful
     assert bench.node.trigger_configure() == TransitionCallbackReturn.SUCCESS
     assert bench.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
-    assert bench.given == ("compact", "auto", 2, 6)
+    assert bench.given == ("compact", "auto", 2, 6, 0.35)
     bench.connect()
     bench.see()
 
@@ -233,7 +233,12 @@ def test_autostart_can_be_left_to_a_life_cycle_manager(ros, capfd):
 
 
 def test_structure_cannot_change_under_a_configured_node(bench):
-    for name, value in (("model", "x"), ("device", "cpu"), ("threads", 1), ("max_people", 2)):
+    for name, value in (
+        ("model", "x"),
+        ("device", "cpu"),
+        ("threads", 1),
+        ("min_person_score", 0.1),
+    ):
         (result,) = bench.node.set_parameters([Parameter(name, value=value)])
         assert not result.successful
         assert "only while the node is unconfigured" in result.reason
@@ -297,7 +302,7 @@ def test_bad_start_up_values_are_refused(ros, capfd, name, value, error):
 def test_every_parameter_is_described_and_every_number_bounded(bench):
     rclpys = ("use_sim_time", "start_type_description_service", "qos_overrides.")
     own = [name for name in bench.node._parameters if not name.startswith(rclpys)]
-    assert len(own) == 13
+    assert len(own) == 14
     for name in own:
         descriptor = bench.node.describe_parameter(name)
         assert descriptor.description, name
