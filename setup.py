@@ -28,7 +28,7 @@ setup(
     maintainer_email="maintainers@depth-pose-ros.example",
     python_requires=">=3.10",
     packages=[PACKAGE, f"{PACKAGE}.network", f"{PACKAGE}.demo"],
-    package_data={f"{PACKAGE}.demo": ["data/*"]},
+    package_data={f"{PACKAGE}.demo": ["*.bin"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),

@@ -130,19 +130,15 @@ def test_an_installation_has_all_of_it(installed: Path) -> None:
     share = installed / "share" / PACKAGE
     assert (share / "package.xml").read_bytes() == (ROOT / "package.xml").read_bytes()
     for folder in ("launch", "config", "models"):
-        sources = {
-            p.relative_to(ROOT)
-            for p in (ROOT / folder).rglob("*")
-            if p.is_file() and "__pycache__" not in p.parts
-        }
-        there = {p.relative_to(share) for p in (share / folder).rglob("*") if p.is_file()}
-        assert there == sources
+        assert files(share / folder) == files(ROOT / folder)
     (site,) = installed.glob("**/*-packages")
-    sources = {p.relative_to(ROOT) for p in (ROOT / PACKAGE).rglob("*.py")}
-    there = {p.relative_to(site) for p in (site / PACKAGE).rglob("*.py")}
-    assert there == sources
-    data = {p.relative_to(ROOT) for p in (ROOT / PACKAGE / "demo" / "data").glob("*")}
-    assert data <= {p.relative_to(site) for p in site.rglob("*")}
+    assert files(site / PACKAGE) == files(ROOT / PACKAGE)
+
+
+def files(folder: Path) -> set[Path]:
+    """Everything in a folder but compiled Python, relative to it."""
+    found = {p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+    return {p.relative_to(folder) for p in found}
 
 
 @pytest.mark.parametrize("line", ["depth_pose_node", "depth_pose_demo"])
