@@ -104,6 +104,11 @@ def test_every_import_of_the_launch_files_is_declared(manifest: ElementTree.Elem
     assert not {KEYS.get(name, name) for name in imported(ROOT / "launch")} - declared
 
 
+def test_nothing_else_is_declared(manifest: ElementTree.Element) -> None:
+    used = {KEYS.get(n, n) for folder in (PACKAGE, "launch") for n in imported(ROOT / folder)}
+    assert words(manifest, "exec_depend") - used == {"ros2launch", "rviz2"}
+
+
 def test_every_import_of_the_tests_is_declared(manifest: ElementTree.Element) -> None:
     declared = words(manifest, "depend", "exec_depend", "test_depend")
     missing = {KEYS.get(name, name) for name in imported(ROOT / "test") - WITHOUT_KEY} - declared
