@@ -1,0 +1,114 @@
+"""PoseEstimator: its contract, with networks that have learned nothing."""
+
+import numpy as np
+import pytest
+import torch
+
+from depth_pose_ros.camera import Camera
+from depth_pose_ros.estimator import FINDER, DepthImageError, PoseEstimator, choose_device
+from depth_pose_ros.network import config
+from depth_pose_ros.network.finder import Finder, FinderConfig
+from depth_pose_ros.network.model import PoseNetwork
+from depth_pose_ros.people import Find
+from depth_pose_ros.weights import POSE, WeightsError, save_modules
+
+CAMERA = Camera(365.0, 365.0, 255.5, 211.5, 512, 424)
+
+
+@pytest.fixture(scope="module")
+def estimator() -> PoseEstimator:
+    torch.manual_seed(0)
+    return PoseEstimator(
+        PoseNetwork(config.compact()), Finder(FinderConfig()), "cpu", min_person_score=0.0
+    )
+
+
+@pytest.fixture
+def depth() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    image = rng.uniform(1.5, 3.0, (424, 512)).astype(np.float32)
+    image[rng.random(image.shape) < 0.1] = np.nan
+    return image
+
+
+def test_poses_are_finite_and_project_to_their_pixels(
+    estimator: PoseEstimator, depth: np.ndarray
+) -> None:
+    finds = [Find(np.array((0.1 * i, 0.0, 2.0 + i)), 0.9) for i in range(3)]
+    poses = estimator.estimate_at(depth, CAMERA, finds)
+    assert len(poses) == 3
+    assert [p.score for p in poses] == sorted((p.score for p in poses), reverse=True)
+    for pose in poses:
+        assert pose.joints.shape == (19, 3)
+        assert pose.joints.dtype == np.float32
+        assert np.isfinite(pose.joints).all()
+        np.testing.assert_allclose(CAMERA.project(pose.joints), pose.pixels, atol=0.01)
+        assert ((pose.confidence >= 0) & (pose.confidence <= 1)).all()
+
+
+def test_people_do_not_depend_on_who_else_is_there(
+    estimator: PoseEstimator, depth: np.ndarray
+) -> None:
+    first, second = Find(np.array((0.0, 0.0, 2.0)), 0.9), Find(np.array((0.4, 0.0, 2.6)), 0.8)
+    together = estimator.estimate_at(depth, CAMERA, [first, second])
+    alone = [estimator.estimate_at(depth, CAMERA, [f])[0] for f in (first, second)]
+    by_score = sorted(alone, key=lambda p: -p.score)
+    for a, b in zip(together, by_score, strict=True):
+        np.testing.assert_allclose(a.joints, b.joints, atol=1e-4)
+
+
+def test_nobody_found_is_an_empty_list(estimator: PoseEstimator) -> None:
+    empty = np.zeros((424, 512), np.float32)
+    assert estimator.estimate_at(empty, CAMERA, []) == []
+    assert estimator.estimate(empty, CAMERA) == []
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((424, 512), np.uint16), "floating point metres"),
+        (np.zeros((424, 512, 1), np.float32), "floating point metres"),
+        (np.zeros((480, 640), np.float32), "640 x 480, but its camera says 512 x 424"),
+    ],
+)
+def test_bad_images_are_refused(estimator: PoseEstimator, image: np.ndarray, message: str) -> None:
+    with pytest.raises(DepthImageError, match=message):
+        estimator.estimate(image, CAMERA)
+
+
+def test_a_tiny_image_is_refused(estimator: PoseEstimator) -> None:
+    with pytest.raises(DepthImageError, match="too small"):
+        estimator.estimate(np.ones((3, 3), np.float32), Camera(3, 3, 1, 1, 3, 3))
+
+
+def test_weights_on_disk(tmp_path, depth: np.ndarray) -> None:
+    torch.manual_seed(1)
+    pose, finder = PoseNetwork(config.compact()), Finder(FinderConfig())
+    path = tmp_path / "both.safetensors"
+    save_modules(
+        path,
+        {POSE: (pose, pose.config.to_json()), FINDER: (finder, finder.config.to_json())},
+    )
+    loaded = PoseEstimator.from_pretrained(path, device="cpu", min_person_score=0.0)
+    assert len(loaded.estimate_at(depth, CAMERA, [Find(np.array((0.0, 0.0, 2.0)), 1.0)])) == 1
+    save_modules(path, {POSE: (pose, pose.config.to_json())})
+    with pytest.raises(WeightsError, match="finder"):
+        PoseEstimator.from_pretrained(path)
+    with pytest.raises(WeightsError, match="no such file"):
+        PoseEstimator.from_pretrained(tmp_path / "none.safetensors")
+
+
+def test_limits_and_devices_are_checked() -> None:
+    networks = PoseNetwork(config.compact()), Finder(FinderConfig())
+    with pytest.raises(ValueError, match="max_people"):
+        PoseEstimator(*networks, max_people=0)
+    with pytest.raises(ValueError, match="min_person_score"):
+        PoseEstimator(*networks, min_person_score=1.5)
+    with pytest.raises(ValueError, match="stage"):
+        PoseEstimator(*networks, stage="half")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="unknown device"):
+        choose_device("abacus")
+    if not torch.cuda.is_available():
+        assert choose_device("auto").type == "cpu"
+        with pytest.raises(ValueError, match="no CUDA GPU"):
+            choose_device("cuda")

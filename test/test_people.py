@@ -1,0 +1,94 @@
+"""The person finder: resampling, and reading people from its maps."""
+
+import numpy as np
+import pytest
+import torch
+
+from depth_pose_ros.camera import Camera
+from depth_pose_ros.network.config import ConfigError
+from depth_pose_ros.network.finder import Finder, FinderConfig, FinderOutput, build_finder
+from depth_pose_ros.people import SPINE_TO_SURFACE, find, pick, shrink
+
+CAMERA = Camera(110.0, 110.0, 79.5, 63.5, 160, 128)
+
+
+def maps(people: list[tuple[int, int, float, float]]) -> FinderOutput:
+    """Maps of 32 x 40 cells with people at (row, column, z, logit)."""
+    heat = torch.full((1, 32, 40), -6.0)
+    offset = torch.zeros(1, 2, 32, 40)
+    depth = torch.full((1, 32, 40), 2.0)
+    for row, column, z, logit in people:
+        heat[0, row, column] = logit
+        depth[0, row, column] = z
+        offset[0, :, row, column] = torch.tensor((1.0, -1.0))
+    return FinderOutput(heat, offset, depth)
+
+
+def test_people_are_picked_surest_first_where_the_maps_say() -> None:
+    finds = pick(maps([(10, 12, 2.0, 1.0), (20, 30, 3.0, 3.0)]), CAMERA, 4, 0.35, 6)
+    assert [f.score for f in finds] == pytest.approx([0.9526, 0.7311], abs=1e-3)
+    u, v, z = 30 * 4 + 1.0, 20 * 4 - 1.0, 3.0
+    spine = CAMERA.back_project((u, v), z)
+    np.testing.assert_allclose(finds[0].centre, spine * (z - SPINE_TO_SURFACE) / z, atol=1e-6)
+
+
+def test_neighbours_of_a_maximum_and_the_same_person_twice_count_once() -> None:
+    finds = pick(maps([(10, 12, 2.0, 2.0), (10, 13, 2.0, 1.0), (12, 14, 2.05, 0.5)]), CAMERA, 4,
+                 0.35, 6)  # fmt: skip
+    assert len(finds) == 1
+
+
+def test_two_people_behind_each_other_are_two() -> None:
+    assert len(pick(maps([(10, 12, 2.0, 2.0), (10, 15, 3.0, 1.0)]), CAMERA, 4, 0.35, 6)) == 2
+
+
+def test_no_more_than_asked_for_and_none_below_the_threshold() -> None:
+    crowd = [(r, c, 2.0, 1.0 + r / 100) for r in (4, 14, 24) for c in (4, 14, 24, 34)]
+    assert len(pick(maps(crowd), CAMERA, 4, 0.35, 3)) == 3
+    assert pick(maps(crowd), CAMERA, 4, 0.9, 6) == []
+    assert pick(maps([(10, 10, 0.1, 5.0)]), CAMERA, 4, 0.35, 6) == []  # in the lens
+
+
+@pytest.mark.parametrize(
+    "camera",
+    [
+        Camera(365.0, 365.0, 255.5, 211.5, 512, 424),
+        Camera(1081.0, 1081.0, 959.5, 539.5, 1920, 1080),
+        Camera(60.0, 60.0, 39.5, 29.5, 80, 60),
+        Camera(504.0, 470.0, 320.0, 288.0, 640, 576),
+    ],
+)
+def test_shrinking_keeps_rays(camera: Camera) -> None:
+    point = np.array((0.2, 0.1, 2.0))
+    u, v = camera.project(point)
+    depth = np.full((camera.height, camera.width), np.nan, np.float32)
+    reach = max(1, round(camera.fx * 0.04))
+    depth[round(v) - reach : round(v) + reach + 1, round(u) - reach : round(u) + reach + 1] = 2.0
+    small, small_camera = shrink(depth, camera, 110.0, 16)
+    assert small.shape[0] % 16 == small.shape[1] % 16 == 0
+    assert np.isfinite(small).all()
+    rows, columns = np.nonzero(small)
+    expected = small_camera.project(point)
+    assert (columns.mean(), rows.mean()) == pytest.approx(
+        tuple(expected), abs=0.7 * max(1.0, 110 / camera.fx)
+    )
+
+
+def test_the_network_takes_any_multiple_and_finds_in_any_image() -> None:
+    torch.manual_seed(0)
+    finder = Finder(FinderConfig()).eval()
+    output = finder(torch.rand(2, 96, 144))
+    assert output.heat.shape == (2, 24, 36)
+    assert output.offset.shape == (2, 2, 24, 36)
+    for shape in ((424, 512), (60, 80), (33, 47)):
+        camera = Camera(300.0, 300.0, shape[1] / 2, shape[0] / 2, shape[1], shape[0])
+        for depth in (np.zeros(shape, np.float32), np.full(shape, np.nan, np.float32)):
+            assert isinstance(find(finder, depth, camera), list)
+
+
+def test_configuration_round_trip_and_refusal() -> None:
+    config = FinderConfig(focal=90.0, channels=(8, 16, 24, 32))
+    assert FinderConfig.from_json(config.to_json()) == config
+    assert build_finder(config.to_json()).config == config
+    with pytest.raises(ConfigError, match="finder's configuration"):
+        FinderConfig.from_json('{"focal": "near"}')
