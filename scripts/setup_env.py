@@ -58,7 +58,7 @@ def set_up(base: Base) -> None:
     install(base, env)
     if base.distribution is None:
         build_tf2_msgs(VENV, env)
-    link(base)
+        lay_underlay(base)
     STAMP.write_text(value)
     say("done")
 
@@ -133,31 +133,10 @@ def warn_of_cuda_build(pip: list[str], env: dict[str, str]) -> None:
         )
 
 
-def link(base: Base) -> None:
-    """The underlay onto the path, and the package into the environment's ament index."""
-    version = f"python{base.version}"
-    underlay = VENV / "lib" / version / "site-packages" / "depth_pose_underlay.pth"
-    if base.distribution is not None:
-        return
-    underlay.write_text(f"{ROOT / 'underlay' / 'python'}\n")
-    package = "depth_pose_ros"
-    share = VENV / "share" / package
-    share.mkdir(parents=True, exist_ok=True)
-    index = VENV / "share" / "ament_index" / "resource_index" / "packages" / package
-    index.parent.mkdir(parents=True, exist_ok=True)
-    index.touch()
-    for name in ("package.xml", "launch", "config", "models"):
-        point(share / name, ROOT / name)
-    executables = VENV / "lib" / package  # where `ros2 run` and launch files look
-    executables.mkdir(exist_ok=True)
-    for name in ("depth_pose_node", "depth_pose_demo"):
-        point(executables / name, VENV / "bin" / name)
-
-
-def point(link: Path, target: Path) -> None:
-    if link.is_symlink():
-        link.unlink()
-    link.symlink_to(target)
+def lay_underlay(base: Base) -> None:
+    """Put the underlay's Python packages on the environment's path."""
+    site = VENV / "lib" / f"python{base.version}" / "site-packages"
+    (site / "depth_pose_underlay.pth").write_text(f"{ROOT / 'underlay' / 'python'}\n")
 
 
 if __name__ == "__main__":
