@@ -1,0 +1,63 @@
+"""From a run folder to one weights file: ``python -m depth_pose_training.assemble --help``."""
+
+import argparse
+from pathlib import Path
+
+from depth_pose_ros import weights
+from depth_pose_ros.estimator import FINDER
+from depth_pose_ros.network.finder import Finder, FinderConfig
+from depth_pose_training import run_folder
+from depth_pose_training.run_folder import RunError
+
+
+def assemble(run: Path, finder: Path, out: Path, fcn: Path | None = None) -> None:
+    """Write the pose network of a run and a person finder into one safetensors file.
+
+    Args:
+        run: folder with all of Algorithm 1's steps.
+        finder: checkpoint of :mod:`depth_pose_training.train_finder`.
+        out: the file.
+        fcn: step 1's checkpoint, if it is not in ``run``.
+
+    Raises:
+        RunError: a step is missing, or a file does not fit.
+    """
+    config = run_folder.kept_config(run)
+    need = (
+        run_folder.FCN,
+        run_folder.SURFACE,
+        run_folder.TEMPLATES,
+        run_folder.MATCHNET,
+        run_folder.INFERENCE,
+    )
+    network = run_folder.load_network(run, config, fcn, need)
+    if not finder.exists():
+        raise RunError(f"{finder} is missing: run depth_pose_training.train_finder first")
+    finder_network = Finder(FinderConfig())
+    try:
+        finder_network.load_state_dict(run_folder.read(finder)["model"])
+    except (RuntimeError, KeyError) as error:
+        raise RunError(f"{finder} is not a person finder's checkpoint: {error}") from error
+    out.parent.mkdir(parents=True, exist_ok=True)
+    weights.save_modules(
+        out,
+        {
+            weights.POSE: (network, config.to_json()),
+            FINDER: (finder_network, finder_network.config.to_json()),
+        },
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, required=True, help="folder of the model's steps")
+    parser.add_argument("--fcn", type=Path, help="step 1's checkpoint, if it is elsewhere")
+    parser.add_argument("--finder", type=Path, required=True, help="train_finder's checkpoint.pt")
+    parser.add_argument("--out", type=Path, required=True, help="models/<name>.safetensors")
+    args = parser.parse_args()
+    assemble(args.run, args.finder, args.out, args.fcn)
+    print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB, {weights.module_names(args.out)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""What the steps of Algorithm 1 hand to one another: one folder per model.
+
+Every step reads the files of the steps before it and writes its own; a network is put together from
+whichever exist.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from depth_pose_ros.network import config as configs
+from depth_pose_ros.network.config import ModelConfig
+from depth_pose_ros.network.model import PoseNetwork
+
+CONFIG = "config.json"  #: the model's configuration
+FCN = "checkpoint.pt"  #: step 1, train_fcn
+SURFACE = "surface.pt"  #: surface
+TEMPLATES = "templates.pt"  #: step 2, templates
+MATCHNET = "matchnet.pt"  #: step 2, train_matchnet
+INFERENCE = "inference.pt"  #: step 3, learn_inference
+
+
+class RunError(ValueError):
+    """A step was asked for before the steps it needs, or with files that do not fit."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that all steps share."""
+    parser.add_argument("--run", type=Path, required=True, help="folder of the model's steps")
+    parser.add_argument(
+        "--config",
+        help="compact, paper, or a JSON file; kept in the run folder, so the first step's counts",
+    )
+    parser.add_argument("--fcn", type=Path, help=f"step 1's checkpoint (default: <run>/{FCN})")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+
+
+def start(args: argparse.Namespace) -> ModelConfig:
+    """Seed, threads, the run folder and its configuration, from :func:`add_arguments`' options.
+
+    Raises:
+        RunError: another configuration than the folder's.
+    """
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    args.run.mkdir(parents=True, exist_ok=True)
+    path = args.run / CONFIG
+    kept = kept_config(args.run) if path.exists() else None
+    if args.config is None:
+        wanted = kept or configs.compact()
+    elif args.config in ("compact", "paper"):
+        wanted = getattr(configs, args.config)()
+    else:
+        wanted = ModelConfig.from_json(Path(args.config).read_text())
+    if kept is not None and kept != wanted:
+        raise RunError(f"{path} holds another configuration: use another --run, or no --config")
+    path.write_text(wanted.to_json() + "\n")
+    return wanted
+
+
+def kept_config(run: Path) -> ModelConfig:
+    """The configuration that a run folder's steps were made for.
+
+    Raises:
+        RunError: the folder has none.
+    """
+    path = run / CONFIG
+    if not path.exists():
+        raise RunError(f"{path} is missing: is {run} a folder that training steps wrote to?")
+    return ModelConfig.from_json(path.read_text())
+
+
+def load_network(
+    run: Path, config: ModelConfig, fcn: Path | None = None, need: tuple[str, ...] = (FCN,)
+) -> PoseNetwork:
+    """The network with everything that was learned so far, in evaluation mode.
+
+    Args:
+        run: the model's folder.
+        config: its configuration.
+        fcn: step 1's checkpoint, if it is elsewhere.
+        need: files that must be there.
+
+    Raises:
+        RunError: one is missing or does not fit.
+    """
+    network = PoseNetwork(config).eval()
+    paths = {name: run / name for name in (FCN, SURFACE, TEMPLATES, MATCHNET, INFERENCE)}
+    paths[FCN] = fcn or paths[FCN]
+    for name in need:
+        if not paths[name].exists():
+            raise RunError(f"{paths[name]} is missing: run the step that makes it first")
+    try:
+        if paths[FCN].exists():
+            network.fcn.load_state_dict(read(paths[FCN])["model"])
+        if paths[TEMPLATES].exists():
+            _copy(network.matchnet.templates, read(paths[TEMPLATES])["templates"])
+        if paths[MATCHNET].exists():
+            network.matchnet.load_state_dict(read(paths[MATCHNET])["model"])
+        if paths[SURFACE].exists():
+            _copy(network.surface_offset, read(paths[SURFACE])["surface_offset"])
+        if paths[INFERENCE].exists():
+            own = network.state_dict()  # shares its tensors
+            for key, value in read(paths[INFERENCE])["model"].items():
+                _copy(own[key], value)
+    except (RuntimeError, KeyError) as error:
+        raise RunError(f"the files in {run} do not fit its configuration: {error}") from error
+    return network
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A step's file; no code runs from it."""
+    data: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return data
+
+
+def write(path: Path, data: dict[str, Any]) -> None:
+    """Write a step's file; it appears only when it is complete."""
+    part = path.with_suffix(".part")
+    torch.save(data, part)
+    part.replace(path)
+
+
+def log(run: Path, step: str, entry: dict[str, Any]) -> None:
+    """Append one JSON line to a step's log."""
+    with (run / f"{step}.jsonl").open("a") as file:
+        file.write(json.dumps(entry) + "\n")
+
+
+def _copy(target: Tensor, value: Tensor) -> None:
+    if target.shape != value.shape:
+        raise RuntimeError(f"sizes differ: {tuple(value.shape)} instead of {tuple(target.shape)}")
+    with torch.no_grad():
+        target.copy_(value)

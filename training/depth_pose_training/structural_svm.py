@@ -1,0 +1,187 @@
+"""The convex inner problem of Eqn. 9: a regularised piecewise linear function, by cutting planes.
+
+Minimises over w
+
+    J(w) = 1/2 |w|^2 + C (P(w) - v.w),     lower <= w <= upper,
+
+where P is a maximum of linear functions known only through an oracle (loss-augmented inference)
+and v is fixed (CCCP's linearisation).  P is a sum over groups of images, and each group has its own
+slack: with one group this is the one-slack formulation (Joachims, Finley and Yu, 2009), with a
+group per image the n-slack one (the paper's [5]).  A few groups need far fewer calls of the oracle
+than one, and far smaller programmes than one per image.
+
+The quadratic programmes go to Clarabel, an interior-point solver that CVXPY uses by default.  Their
+optimum is a lower bound of J, the best w seen gives an upper one, and their difference is the
+duality gap.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import clarabel  # type: ignore[import-untyped]
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+Array = NDArray[np.float64]
+
+
+class Oracle(Protocol):
+    """P's groups at w: values (G,) and subgradients (G, D)."""
+
+    def __call__(self, w: Array) -> tuple[Array, Array]: ...
+
+
+@dataclass
+class Cuts:
+    """Lower bounds of P's groups, P_g(w) >= slope.w + offset; valid whatever v is.
+
+    Attributes:
+        slopes: (D,) each.
+        offsets, groups: one of each per slope.
+    """
+
+    slopes: list[Array] = field(default_factory=list)
+    offsets: list[float] = field(default_factory=list)
+    groups: list[int] = field(default_factory=list)
+
+    def add(self, w: Array, values: Array, gradients: Array) -> None:
+        """What one call of the oracle at ``w`` says."""
+        for g, (value, slope) in enumerate(zip(values, gradients, strict=True)):
+            self.slopes.append(slope)
+            self.offsets.append(float(value - slope @ w))
+            self.groups.append(g)
+
+    def keep(self, wanted: NDArray[np.bool_]) -> None:
+        """Drop all cuts but the wanted ones."""
+        rows = np.flatnonzero(wanted)
+        self.slopes = [self.slopes[i] for i in rows]
+        self.offsets = [self.offsets[i] for i in rows]
+        self.groups = [self.groups[i] for i in rows]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Box constraints (D,), infinite where there is none."""
+
+    lower: Array
+    upper: Array
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Of the convex problem.
+
+    Attributes:
+        w: (D,) the best seen.
+        objective: J there.
+        gap: at most so far above the optimum.
+        calls: of the oracle.
+    """
+
+    w: Array
+    objective: float
+    gap: float
+    calls: int
+
+
+def minimise(
+    oracle: Oracle,
+    v: Array,
+    c: float,
+    start: Array,
+    bounds: Bounds,
+    cuts: Cuts,
+    tolerance: float = 1e-3,
+    calls: int = 100,
+    most_cuts: int = 1500,
+    report: Callable[[float, float], None] | None = None,
+) -> Solution:
+    """Minimise J.
+
+    Args:
+        oracle: P.
+        v: (D,).
+        c: C, positive.
+        start: (D,), within the bounds; the solution is never worse.
+        bounds: on w.
+        cuts: known already; new ones are added to them, so that a problem that differs in v alone
+            starts warm.
+        tolerance: stop at a gap of this share of the objective.
+        calls: of the oracle, at the most.
+        most_cuts: beyond so many, those that do not bind are dropped.
+        report: is given the objective and the gap after every call.
+    """
+    best, best_value, lower = start, np.inf, -np.inf
+    w = start
+    done = 0
+    while done < calls:
+        done += 1
+        values, gradients = oracle(w)
+        cuts.add(w, values, gradients)
+        objective = 0.5 * float(w @ w) + c * float(values.sum() - v @ w)
+        if objective < best_value:
+            best, best_value = w, objective
+        w, bound, binding = solve_model(cuts, v, c, bounds, len(values))
+        lower = max(lower, bound)
+        gap = best_value - lower
+        if report is not None:
+            report(best_value, gap)
+        if gap <= tolerance * max(abs(best_value), 1e-12):
+            break
+        if len(cuts.offsets) > most_cuts:
+            cuts.keep(binding)
+    return Solution(best, best_value, best_value - lower, done)
+
+
+def solve_model(
+    cuts: Cuts, v: Array, c: float, bounds: Bounds, groups: int
+) -> tuple[Array, float, NDArray[np.bool_]]:
+    """The quadratic programme with the cuts in P's place.
+
+    min 1/2 |w|^2 + c (sum_g xi_g - v.w)  subject to  slope.w + offset <= xi_group  for all cuts.
+
+    Returns:
+        w (D,), the optimum, and which cuts bind there.
+
+    Raises:
+        RuntimeError: the solver failed.
+    """
+    slopes, offsets = np.array(cuts.slopes), np.array(cuts.offsets)
+    count, size = slopes.shape
+    # The solver's numbers stay near 1 whatever c: xi is divided by its scale.
+    scale = max(1.0, float(np.abs(offsets).max()))
+    slack = sparse.csr_array(
+        (np.full(count, -scale), (np.arange(count), cuts.groups)), (count, groups)
+    )
+    below, above = (
+        np.flatnonzero(np.isfinite(bounds.lower)),
+        np.flatnonzero(np.isfinite(bounds.upper)),
+    )
+    identity = sparse.eye_array(size + groups, format="csr")
+    rows = sparse.vstack(
+        [sparse.hstack([sparse.csr_array(slopes), slack]), -identity[below], identity[above]],
+        format="csc",
+    )
+    right = np.concatenate([-offsets, -bounds.lower[below], bounds.upper[above]])
+    quadratic = sparse.diags_array(np.concatenate([np.ones(size), np.zeros(groups)]), format="csc")
+    linear = np.concatenate([-c * v, np.full(groups, c * scale)])
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.max_threads = 1
+    solver = clarabel.DefaultSolver(
+        sparse.csc_matrix(quadratic),
+        linear,
+        sparse.csc_matrix(rows),
+        right,
+        [clarabel.NonnegativeConeT(len(right))],
+        settings,
+    )
+    solution = solver.solve()
+    if solution.status not in (clarabel.SolverStatus.Solved, clarabel.SolverStatus.AlmostSolved):
+        raise RuntimeError(f"the quadratic programme was not solved: {solution.status}")
+    multipliers = np.array(solution.z[:count])
+    binding = multipliers > 1e-6 * max(c * scale, 1e-12)
+    w = np.clip(np.array(solution.x[:size]), bounds.lower, bounds.upper)
+    return w, float(min(solution.obj_val, solution.obj_val_dual)), binding

@@ -1,0 +1,116 @@
+"""What step 3 learns from: the terms of crops' proposals, computed once (Eqn. 3 and 4)."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from depth_pose_ros.network.model import PoseNetwork
+from depth_pose_ros.network.proposals import Proposals
+from depth_pose_ros.skeleton import INDEX
+from depth_pose_training.batches import CropSet
+from depth_pose_training.boxes import consistent
+
+
+@dataclass(frozen=True)
+class TreeData:
+    """Proposals of L crops, n per part, with all that w is multiplied with.
+
+    Attributes:
+        features: (L, 19, n, D) half; the T match probabilities, then the log-heat where the
+            configuration has it.
+        pixels: (L, 19, n, 2) float.
+        points: (L, 19, n, 3) metres.
+        anchors: (L, 18, n, 3) metres, where every edge's child is measured from.
+        truth_pixels: (L, 19, 2).
+        truth_joints: (L, 19, 3) metres.
+        allowed: (L, 19, n) bool, what true configurations are made of
+            (:func:`depth_pose_training.boxes.consistent`).
+        asked: (L, 19) bool, parts whose place is known and among the proposals.
+        weight: (L, 19), 0 for joints that cannot be asked for.
+        torso: (L,) pixels, Neck to the middle of the hips.
+    """
+
+    features: Tensor
+    pixels: Tensor
+    points: Tensor
+    anchors: Tensor
+    truth_pixels: Tensor
+    truth_joints: Tensor
+    allowed: Tensor
+    asked: Tensor
+    weight: Tensor
+    torso: Tensor
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, crops: slice | Tensor) -> "TreeData":
+        """Some of the crops."""
+        return TreeData(*(getattr(self, f.name)[crops] for f in fields(self)))
+
+    @staticmethod
+    def join(parts: list["TreeData"]) -> "TreeData":
+        """Several as one."""
+        return TreeData(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(TreeData)))
+
+
+def thin(proposals: Proposals, window: int, stride: int) -> Proposals:
+    """Every ``stride``-th row and column of the windows of proposals, their middles among them."""
+    rows = torch.arange(window // 2 % stride, window, stride)
+    index = (rows[:, None] * window + rows).flatten()
+    return Proposals(*(t[:, :, index] for t in proposals))
+
+
+@torch.no_grad()
+def collect(
+    network: PoseNetwork,
+    data: CropSet,
+    indices: NDArray[np.int64],
+    stride: int,
+    rng: np.random.Generator | None = None,
+    size: int = 8,
+) -> TreeData:
+    """Run FCN and MatchNet on crops and keep what step 3 needs.
+
+    Args:
+        network: with learned FCN, MatchNet and surface offsets; its w is not used.
+        data: crops.
+        indices: which of them.
+        stride: see :func:`thin`; 2 makes inference a dozen times cheaper, and scores have hardly
+            any structure finer than that.
+        rng: augments the crops.
+        size: crops at a time.
+    """
+    network.eval()
+    collected = []
+    for part in tqdm(np.array_split(indices, -(-len(indices) // size)), unit="batch"):
+        batch = data.batch(part, rng)
+        output = network.fcn(batch.crops)
+        proposals = network.propose(output, batch.crops, batch.frames)
+        proposals = thin(proposals, network.config.window, stride)
+        features = network.matchnet(batch.crops, proposals.pixels).sigmoid()
+        if network.heat_weight is not None:
+            heat = network.heat_features(output, proposals)
+            features = torch.cat((features, heat[..., None]), dim=-1)
+        allowed, asked = consistent(proposals.pixels, batch.pixels, batch.weight)
+        p = batch.pixels
+        hips = (p[:, INDEX["RightHip"]] + p[:, INDEX["LeftHip"]]) / 2
+        collected.append(
+            TreeData(
+                features.half(),
+                proposals.pixels.float(),
+                proposals.points,
+                network.anchors(output, proposals),
+                batch.pixels,
+                batch.joints,
+                allowed,
+                asked,
+                batch.weight,
+                (p[:, INDEX["Neck"]] - hips).norm(dim=-1),
+            )
+        )
+    return TreeData.join(collected)
