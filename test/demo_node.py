@@ -1,9 +1,9 @@
 """Runs the demo with the real node but a fake estimator: for tests, as a script of its own.
 
-    python demo_node.py demo <the demo's arguments>   the demo, with this file as its node
-    python demo_node.py node --ros-args ...           that node
-    python demo_node.py no-model --ros-args ...       the node where the weights are missing
-    python demo_node.py dies --ros-args ...           a node that ends at once
+python demo_node.py demo <the demo's arguments>   the demo, with this file as its node
+python demo_node.py node --ros-args ...           that node
+python demo_node.py no-model --ros-args ...       the node where the weights are missing
+python demo_node.py dies --ros-args ...           a node that ends at once
 """
 
 import sys

@@ -30,9 +30,11 @@ class ImageFiles:
         return len(self.paths)
 
     def __iter__(self) -> Iterator[DepthFrame]:
+        read: Path | None = None
         for i, path in enumerate(self.paths):
-            depth = read_depth_image(path)
-            check_size(depth, self.camera, str(path))
+            if path != read:  # a still image is one path many times
+                depth, read = read_depth_image(path), path
+                check_size(depth, self.camera, str(path))
             yield DepthFrame(i / self.fps, depth)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -29,7 +29,7 @@ ANIMATION = "skeletons.gif"
 HEIGHT = 424
 _ANIMATION_SCALE = 0.72
 _ANIMATION_GREYS = 32
-_NO_DITHER = 0  # Image.Dither.NONE, which Ubuntu 22.04's Pillow does not know by this name
+_NO_DITHER: Any = 0  # Image.Dither.NONE, but Ubuntu 22.04's Pillow knows only the number
 #: No frame of the animation stands longer, in ms: a long recording is shown in fast motion.
 _LONGEST_FRAME = 200
 #: Surface points farther than this from every joint, in metres, are not the person's.

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
+from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
@@ -35,6 +36,7 @@ FRAME_ID = "kinect2_ir_optical_frame"
 #: Later than this, in seconds, the player gives up its timetable and goes on from now: frames
 #: thrown in faster than they were taken would say nothing about the node.
 _LATEST = 0.5
+_DELIVERY = 2.0  # seconds to wait for what is on its way
 #: What follows the last frame of a loop comes this many frames later.
 _LOOP_PAUSE = 1.0
 
@@ -86,6 +88,11 @@ class Player(Node):
                 )
             time.sleep(0.02)
 
+    def wait_until_delivered(self) -> None:
+        """Return once reliable subscribers have all there is: an exit would take it back."""
+        for publisher in (self._depth, self._info):
+            publisher.wait_for_all_acked(Duration(seconds=_DELIVERY))
+
     def publish(self, depth: NDArray[np.uint16]) -> None:
         """Send (H, W) uint16 millimetres, and its camera_info, stamped now."""
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=FRAME_ID)
@@ -115,6 +122,7 @@ def play(player: Player, source: DepthSource, options: Options) -> int:
             start -= wait
         player.publish(depth)
         count += 1
+    player.wait_until_delivered()
     return count
 
 

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -22,18 +22,21 @@ class Child:
     Args:
         arguments: what follows the interpreter: ``("-m", "package.module", ...)``.
         log: file for standard output and error, overwritten.
+        variables: added to this process's environment.
     """
 
-    def __init__(self, arguments: Sequence[str], log: Path) -> None:
+    def __init__(
+        self, arguments: Sequence[str], log: Path, variables: Mapping[str, str] | None = None
+    ) -> None:
         self.log = log
-        environment = {**os.environ, "RCUTILS_COLORIZED_OUTPUT": "0", "PYTHONUNBUFFERED": "1"}
+        plain = {"RCUTILS_COLORIZED_OUTPUT": "0", "PYTHONUNBUFFERED": "1"}
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=environment,
+                env={**os.environ, **plain, **(variables or {})},
                 start_new_session=True,
             )
 

@@ -18,6 +18,7 @@ from depth_pose_ros.demo.frames import DepthSource
 from depth_pose_ros.demo.playback import CAMERA_INFO_TOPIC, DEPTH_TOPIC
 from depth_pose_ros.demo.processes import Child
 from depth_pose_ros.demo.recorder import TOPICS, Recorder
+from depth_pose_ros.demo.transport import large_images
 
 #: The node under its own name, fed by the player.
 NODE = (
@@ -87,7 +88,7 @@ def record(plan: Plan) -> Recorder:
         BagWriter(plan.output / BAG, topics) as bag,
         _spinning(bag, _stride(plan)) as (recorder, executor),
         Child(plan.node, plan.output / "node.log") as node,
-        Child(_player(plan), plan.output / "player.log") as player,
+        Child(_player(plan), plan.output / "player.log", large_images(plan.output)) as player,
     ):
         plan.say("starting the node ...")
         _wait_for_both(recorder, executor, node, player)
