@@ -47,6 +47,20 @@ def _weighted(value: Tensor, weight: Tensor) -> Tensor:
     return (value * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
+def _near(maps: Tensor, pixels: Tensor, stride: int) -> Tensor:
+    """(B, 18, 3, h, w) maps of the edges -> (B, 18, 3, 25): the cells round each edge's parent.
+
+    Five by five cells: wherever a proposal of the parent can lie at stride 4.
+    """
+    h, w = maps.shape[-2:]
+    cells = (pixels[:, _PARENTS] / stride).round().long()
+    step = torch.arange(-2, 3, device=maps.device)
+    x = (cells[..., 0, None, None] + step).clamp(0, w - 1)
+    y = (cells[..., 1, None, None] + step[:, None]).clamp(0, h - 1)
+    index = (y * w + x).flatten(2)[:, :, None].expand(-1, -1, 3, -1)
+    return maps.flatten(3).gather(3, index)
+
+
 def fcn_loss(output: FcnOutput, batch: Batch, stride: int, sigma: float) -> FcnLoss:
     """Heat, depth and displacement of one batch.
 
@@ -78,10 +92,8 @@ def fcn_loss(output: FcnOutput, batch: Batch, stride: int, sigma: float) -> FcnL
     displacement = torch.zeros(())
     if output.displacement is not None:
         true = batch.joints[:, _CHILDREN] - batch.joints[:, _PARENTS]
-        at = target[:, _PARENTS]
-        at = at / at.sum((2, 3), keepdim=True).clamp(min=1e-6)
-        maps = output.displacement.unflatten(1, (len(EDGES), 3))
-        wrong = (maps - true[..., None, None]).abs().sum(2)
-        displacement = _weighted((wrong * at).sum((2, 3)), batch.weight[:, _PARENTS])
+        read = _near(output.displacement.unflatten(1, (len(EDGES), 3)), batch.pixels, stride)
+        wrong = (read - true[..., None]).abs().sum(2).mean(-1)
+        displacement = _weighted(wrong, batch.weight[:, _PARENTS])
         total = total + 1.0 * displacement
     return FcnLoss(total, heat, position, depth, displacement)

@@ -7,6 +7,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from depth_pose_ros.network.fcn import build_fcn, heat_probability
 from depth_pose_training.batches import Batch, CropSet
 from depth_pose_training.losses import fcn_loss
+from depth_pose_training.schedule import one_cycle, set_rate
 
 #: Standard deviation of the target Gaussians, crop pixels.
 SIGMA = {"compact": 5.0, "paper": 8.0}
@@ -50,12 +52,17 @@ def validate(model: nn.Module, data: CropSet, limit: int = 1000) -> dict[str, fl
 
 
 def _batches(data: CropSet, size: int, seed: int, done: int) -> Iterator[Batch]:
-    """Endless shuffled epochs; new shards join at each."""
+    """Endless shuffled epochs, a batch ahead of their use; new shards join at each."""
     epoch = done  # a resumed run sees a new order, not the first epoch's again
-    while True:
-        data.rescan()
-        yield from data.epoch(size, np.random.default_rng((seed, epoch)))
-        epoch += 1
+    with ThreadPoolExecutor(1) as ahead:
+        while True:
+            data.rescan()
+            batches = data.epoch(size, np.random.default_rng((seed, epoch)))
+            waiting = ahead.submit(next, batches, None)
+            while (batch := waiting.result()) is not None:
+                waiting = ahead.submit(next, batches, None)
+                yield batch
+            epoch += 1
 
 
 def main() -> None:
@@ -85,15 +92,11 @@ def main() -> None:
     model = build_fcn(args.fcn, displacement=args.fcn == "compact")
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(model.parameters(), lr=args.rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, args.rate, total_steps=args.steps, pct_start=0.15
-    )
     path, step = args.out / "checkpoint.pt", 0
     if path.exists():
         state = torch.load(path, weights_only=True)
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
         step = int(state["step"])
     started, bar = time.monotonic(), tqdm(total=args.steps, initial=step, unit="step")
     running: list[float] = []
@@ -111,8 +114,8 @@ def main() -> None:
         optimiser.zero_grad(set_to_none=True)
         loss.total.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        set_rate(optimiser, one_cycle(step, args.steps, args.rate))
         optimiser.step()
-        schedule.step()
         step += 1
         bar.update()
         running.append(float(loss.total.detach()))
@@ -133,7 +136,6 @@ def main() -> None:
                 {
                     "model": model.state_dict(),
                     "optimiser": optimiser.state_dict(),
-                    "schedule": schedule.state_dict(),
                     "step": step,
                 },
                 part,

@@ -16,6 +16,7 @@ from depth_pose_ros.camera import Camera
 from depth_pose_ros.network.finder import Finder, FinderConfig, FinderOutput
 from depth_pose_ros.people import pick
 from depth_pose_ros.skeleton import INDEX
+from depth_pose_training.schedule import one_cycle, set_rate
 from depth_pose_training.synthetic.samples import VISIBLE
 from depth_pose_training.synthetic.shards import list_shards, read
 
@@ -176,15 +177,11 @@ def main() -> None:
     model = Finder(FinderConfig())
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(model.parameters(), lr=args.rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, args.rate, total_steps=args.steps, pct_start=0.15
-    )
     path, done = args.out / "checkpoint.pt", 0
     if path.exists():
         state = torch.load(path, weights_only=True)
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
         done = int(state["step"])
     started = time.monotonic()
     for step in tqdm(range(done + 1, args.steps + 1), initial=done, total=args.steps):
@@ -194,8 +191,8 @@ def main() -> None:
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        set_rate(optimiser, one_cycle(step, args.steps, args.rate))
         optimiser.step()
-        schedule.step()
         if step % args.checkpoint_every == 0 or step == args.steps:
             report = {
                 "step": step,
@@ -210,7 +207,6 @@ def main() -> None:
                 {
                     "model": model.state_dict(),
                     "optimiser": optimiser.state_dict(),
-                    "schedule": schedule.state_dict(),
                     "step": step,
                 },
                 path.with_suffix(".part"),

@@ -1,6 +1,6 @@
 """Render the demo's built-in clip: two people move in a furnished room.
 
-``python -m depth_pose_training.synthetic.demo_clip --motion ../shared/data/mocap/cmu_unified_19j_30fps.npz``
+``python -m depth_pose_training.synthetic.demo_clip --motion cmu_unified_19j_30fps.npz``
 
 One person conducts traffic, another walks in, round and out of sight: ten seconds, seen by a Kinect
 v2 at 1.2 m.  Poses are from the CMU motion capture database (mocap.cs.cmu.edu).

@@ -1,0 +1,189 @@
+"""Batches, losses, the schedule, and the networks' first training steps."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from depth_pose_ros import crops
+from depth_pose_ros.network.fcn import FcnOutput
+from depth_pose_ros.network.finder import FinderOutput
+from depth_pose_ros.skeleton import EDGES, MIRROR
+from depth_pose_training import train_fcn, train_finder
+from depth_pose_training.batches import CropSet
+from depth_pose_training.losses import fcn_loss, gaussian_targets
+from depth_pose_training.schedule import one_cycle
+from depth_pose_training.synthetic import shards
+
+
+def make_shard(n: int, seed: int) -> shards.Shard:
+    """Crops whose joints are marked: joint k lies under a 5 x 5 square of depth -10 k mm."""
+    rng = np.random.default_rng(seed)
+    depth = np.full((n, 216, 176), crops.MISSING, np.int16)
+    frame = np.zeros((n, 4), np.float32)
+    joints = np.zeros((n, 19, 3), np.float32)
+    for i in range(n):
+        f = crops.frame_around((rng.uniform(-0.5, 0.5), rng.uniform(-0.3, 0.3), 2.5))
+        cells = rng.choice(9 * 7, 19, replace=False)  # far enough apart not to overlap
+        pixels = np.stack((cells % 7 * 20 + 28, cells // 7 * 20 + 28), -1)
+        for k, (x, y) in enumerate(pixels):
+            depth[i, y - 2 : y + 3, x - 2 : x + 3] = -10 * k
+        z = f.z_ref - 0.01 * np.arange(19) + 0.05
+        joints[i] = f.to_space(pixels, z)
+        frame[i] = f.as_array()
+    spine = np.zeros((n, 4, 19, 3), np.float32)
+    spine[:, 0, :] = (0.1, 0.0, 2.0)
+    camera = np.tile(np.array((110, 110, 39.5, 31.5, 80, 64), np.float32), (n, 1))
+    view = np.full((n, *shards.CANVAS), 0, np.uint16)
+    view[:, :64, :80] = 4000
+    view[:, 20:44, 38:52] = 1900
+    visible = np.zeros((n, 4, 19), np.uint8)
+    visible[:, 0] = 1
+    return shards.Shard(
+        depth, frame, joints, np.ones((n, 19), np.uint8), np.array(["mocap"] * n),
+        np.zeros(n, bool), view, camera, spine, visible, np.ones(n, np.uint8),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shards.write(tmp_path / "shard_00000.npz", make_shard(4, 0))
+    return tmp_path
+
+
+def test_augmented_joints_still_lie_under_their_marks(folder: Path) -> None:
+    data = CropSet(folder)
+    rng = np.random.default_rng(0)
+    flipped = 0
+    for _ in range(12):
+        batch = data.batch(np.arange(4), rng)
+        for b in range(4):
+            frame = batch.frames[b].numpy()
+            values = {}
+            for k in range(19):
+                x, y = batch.pixels[b, k].round().int().tolist()
+                if batch.weight[b, k] and 0 <= x < 176 and 0 <= y < 216:
+                    z = float(batch.crops[b, 0, y, x]) * crops.DEPTH_RANGE + frame[3]
+                    values[k] = round((2.5 - z) * 100)
+            straight = sum(v == k for k, v in values.items())
+            swapped = sum(v == MIRROR[k] for k, v in values.items())
+            # Squares blocked out may hide some, but the side must be the same for all.
+            assert max(straight, swapped) >= 8
+            flipped += swapped > straight
+    assert 10 < flipped < 40
+
+
+def test_augmentation_keeps_joints_where_their_pixels_look(folder: Path) -> None:
+    batch = CropSet(folder).batch(np.arange(4), np.random.default_rng(1))
+    for b in range(4):
+        frame = crops.CropFrame(*(float(v) for v in batch.frames[b]))
+        np.testing.assert_allclose(
+            frame.from_space(batch.joints[b].numpy()), batch.pixels[b].numpy(), atol=0.01
+        )
+
+
+def test_new_shards_join_and_an_epoch_has_each_crop_once(folder: Path) -> None:
+    data = CropSet(folder)
+    assert sum(1 for _ in data.epoch(2, np.random.default_rng(0))) == 2
+    shards.write(folder / "shard_00001.npz", make_shard(3, 1))
+    data.rescan()
+    assert len(data) == 7
+    assert sum(1 for _ in data.epoch(2, np.random.default_rng(0))) == 3
+
+
+def test_gaussian_targets_against_the_definition() -> None:
+    pixels = torch.rand(2, 19, 2) * 170
+    got = gaussian_targets(pixels, torch.Size((54, 44)), 4, 5.0)
+    for b, k, i, j in ((0, 0, 3, 7), (1, 18, 50, 40), (0, 5, 20, 20)):
+        dx, dy = 4 * j - pixels[b, k, 0], 4 * i - pixels[b, k, 1]
+        assert got[b, k, i, j] == pytest.approx(
+            float(torch.exp(-(dx**2 + dy**2) / 50)), rel=1e-4, abs=1e-9
+        )
+
+
+@pytest.mark.parametrize("logits", [True, False])
+def test_the_truth_has_the_least_loss(folder: Path, logits: bool) -> None:
+    batch = CropSet(folder).batch(np.arange(4))
+    target = gaussian_targets(batch.pixels, torch.Size((54, 44)), 4, 5.0)
+    parent = [e.parent for e in EDGES]
+    child = [e.child for e in EDGES]
+    bones = (batch.joints[:, child] - batch.joints[:, parent]).flatten(1)
+    depth = (batch.joints[..., 2] - batch.frames[:, None, 3])[..., None, None]
+    best = FcnOutput(
+        (target + 1e-12).log() if logits else target,
+        depth.expand(-1, -1, 54, 44),
+        bones[..., None, None].expand(-1, -1, 54, 44),
+        logits,
+    )
+    right = fcn_loss(best, batch, 4, 5.0)
+    assert float(right.depth) < 1e-4
+    assert float(right.displacement) < 1e-4
+    assert float(right.position) < 0.05
+    for wrong in (
+        best._replace(heat=best.heat.roll(3, -1)),
+        best._replace(depth=best.depth + 0.1),
+        best._replace(displacement=best.displacement + 0.1),  # type: ignore[operator]
+    ):
+        assert float(fcn_loss(wrong, batch, 4, 5.0).total) > float(right.total) + 0.05
+
+
+def test_the_schedule_rises_falls_and_depends_on_the_step_alone() -> None:
+    rates = [one_cycle(s, 100, 3e-3) for s in range(101)]
+    assert rates[0] == pytest.approx(3e-3 / 25)
+    assert max(rates) == pytest.approx(3e-3) == rates[15]
+    assert rates[-1] == pytest.approx(0, abs=1e-12)
+    assert rates == [one_cycle(s, 100, 3e-3) for s in range(101)]
+
+
+def test_training_learns_writes_and_resumes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    common = ["--data", str(folder), "--validation", str(folder), "--out", str(out),
+              "--batch", "2", "--threads", "1", "--checkpoint-every", "4"]  # fmt: skip
+    for steps in (4, 8):  # the second goes on where the first stopped
+        monkeypatch.setattr(sys, "argv", ["train_fcn", *common, "--steps", str(steps)])
+        train_fcn.main()
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in log] == [4, 8]
+    assert log[1]["loss"] < log[0]["loss"]
+    assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 8
+
+
+def test_the_finder_learns_and_is_measured(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "finder"
+    monkeypatch.setattr(
+        sys, "argv",
+        ["train_finder", "--data", str(folder), "--validation", str(folder), "--out", str(out),
+         "--steps", "16", "--batch", "4", "--threads", "1", "--checkpoint-every", "8"],
+    )  # fmt: skip
+    train_finder.main()
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["loss"] < log[0]["loss"]
+    assert set(log[-1]) >= {"recall", "false_per_frame", "error_mm"}
+
+
+def test_the_finders_loss_prefers_the_truth(folder: Path) -> None:
+    data = train_finder.FrameSet(folder)
+    batch = data.batch(np.arange(4), 16)
+    h, w = batch.depth.shape[1] // 4, batch.depth.shape[2] // 4
+    u, v, z = (float(c) for c in batch.centre[0, 0])
+    heat = torch.full((4, h, w), -8.0)
+    heat[:, round(v / 4), round(u / 4)] = 8.0
+    x = u - 4 * torch.arange(w).expand(h, w)
+    y = v - 4 * torch.arange(h)[:, None].expand(h, w)
+    offset = torch.stack((x, y)).expand(4, -1, -1, -1)
+    depth = torch.full((4, h, w), z)
+    right = float(train_finder.finder_loss(FinderOutput(heat, offset, depth), batch, 4))
+    assert right < 0.02
+    for wrong in (
+        FinderOutput(heat.roll(4, -1), offset, depth),
+        FinderOutput(heat, offset + 3, depth),
+        FinderOutput(heat, offset, depth + 0.3),
+    ):
+        assert float(train_finder.finder_loss(wrong, batch, 4)) > right + 0.1
