@@ -4,18 +4,25 @@ Little more than a guard: the node's imports take long enough for a Ctrl-C to fa
 that too shall end with exit code 0 and no traceback.
 """
 
+import os
 import sys
+from typing import NoReturn
 
 
-def main() -> int:
-    """Run the node until it is told to stop; the process's exit code."""
+def main() -> NoReturn:
+    """Run the node until it is told to stop, and end the process."""
     try:
         from depth_pose_ros import node
 
-        return node.main()
+        code = node.main()
     except KeyboardInterrupt:
-        return 0
+        code = 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Node and context are closed by now.  Taking torch down module by module would cost up to
+    # seconds, in which `ros2 launch` loses its patience, and may crash under a hanging inference.
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -4,7 +4,6 @@ Thin on purpose: parameters, subscriptions, threads and the life cycle.  Reading
 numbering and conversion are elsewhere.
 """
 
-import signal
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
@@ -32,6 +31,7 @@ from depth_pose_ros.identity import identify
 from depth_pose_ros.outputs import Outputs
 from depth_pose_ros.pose import Pose
 from depth_pose_ros.reader import DepthReader
+from depth_pose_ros.stop_signal import StopSignal
 from depth_pose_ros.throttle import Throttle
 from depth_pose_ros.worker import LatestWorker
 
@@ -276,12 +276,14 @@ class DepthPoseNode(LifecycleNode):
 
 
 def main(args: list[str] | None = None, make_estimator: EstimatorFactory = load_estimator) -> int:
-    """Run the node until Ctrl-C or shutdown; the process's exit code."""
+    """Run the node until Ctrl-C, SIGTERM or shutdown; the process's exit code."""
+    stop = StopSignal()
     node: DepthPoseNode | None = None
     try:
         rclpy.init(args=args)
         node = DepthPoseNode(make_estimator)
         node.autostart()
+        stop.spinning = True
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
@@ -289,13 +291,10 @@ def main(args: list[str] | None = None, make_estimator: EstimatorFactory = load_
         print(f"{NODE_NAME}: {error}", file=sys.stderr)
         return 1
     except Exception:
-        # An interrupt shuts the context down under whatever is running; what that then raises is
-        # no fault.
-        if rclpy.ok():
+        if not stop.came:  # else it is the context's end, under whatever was running
             raise
     finally:
-        # `ros2 launch` and impatient users interrupt twice; the clean end is already under way.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        stop.ignore()
         if node is not None:
             node.destroy_node()
         # Not rclpy.try_shutdown(): from Kilted on that would also bring the signal handlers back.
