@@ -41,6 +41,7 @@ setup(
         "console_scripts": [
             "depth_pose_node = depth_pose_ros.main:main",
             "depth_pose_demo = depth_pose_ros.demo.__main__:main",
+            "depth_pose_player = depth_pose_ros.demo.player:main",
         ],
     },
 )
