@@ -59,7 +59,7 @@ class Ros:
         self.executor.add_node(node)
         return node
 
-    def spin_until(self, done: Callable[[], Any], what: str, timeout: float = 20.0) -> None:
+    def spin_until(self, done: Callable[[], Any], what: str, timeout: float = 60.0) -> None:
         """Spin until ``done()`` is true; the test fails, naming ``what``, after ``timeout`` s."""
         deadline = time.monotonic() + timeout
         while not done():
@@ -73,7 +73,7 @@ class Ros:
         while time.monotonic() < deadline:
             self.executor.spin_once(timeout_sec=0.05)
 
-    def wait_for_subscribers(self, publisher: Any, count: int = 1, timeout: float = 20.0) -> None:
+    def wait_for_subscribers(self, publisher: Any, count: int = 1, timeout: float = 60.0) -> None:
         """Spin until ``count`` subscriptions are matched with a publisher."""
         self.spin_until(
             lambda: publisher.get_subscription_count() >= count,
@@ -82,7 +82,7 @@ class Ros:
         )
 
     def wait_for_publishers(
-        self, node: Any, topic: str, count: int = 1, timeout: float = 20.0
+        self, node: Any, topic: str, count: int = 1, timeout: float = 60.0
     ) -> None:
         """Spin until a node sees ``count`` publishers of a topic."""
         self.spin_until(
