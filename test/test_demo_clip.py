@@ -109,7 +109,6 @@ def test_an_installation_without_the_clip_says_so(tmp_path, monkeypatch):
         open_source(None)
 
 
-@pytest.mark.skipif(not clip.BUILTIN.exists(), reason="the built-in clip is not rendered yet")
 def test_the_builtin_clip_is_small_and_about_ten_seconds():
     source = open_source(None)
     assert clip.BUILTIN.stat().st_size < 3e6

@@ -12,7 +12,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 
 from depth_pose_ros.calibration import calibrate
-from depth_pose_ros.demo.frames import DepthFrame
+from depth_pose_ros.demo.frames import DepthFrame, SourceError
 from depth_pose_ros.demo.playback import (
     CAMERA_INFO_TOPIC,
     DEPTH_TOPIC,
@@ -24,6 +24,7 @@ from depth_pose_ros.demo.playback import (
     run,
     timetable,
 )
+from depth_pose_ros.demo.read_ahead import read_ahead
 
 
 @dataclass
@@ -59,6 +60,38 @@ def test_a_loop_goes_on_one_frame_after_the_end():
     expected = [0.0, 0.05, 0.2, 0.25, 0.3, 0.45, 0.5]
     assert stamps(Options(loop=True), 7) == pytest.approx(expected)
     assert stamps(Options(loop=True, duration=0.46)) == pytest.approx(expected[:-1])
+
+
+def test_reading_ahead_changes_neither_frames_nor_errors():
+    def broken():
+        yield from Recording()
+        raise SourceError("the third frame is broken")
+
+    for limit in (1, 100):
+        frames = read_ahead(Recording(), limit)
+        for frame, expected in zip(frames, Recording(), strict=True):
+            assert frame.stamp == expected.stamp
+            np.testing.assert_array_equal(frame.depth, expected.depth)
+        frames = read_ahead(broken(), limit)
+        assert [next(frames).stamp for _ in range(3)] == list(Recording().stamps)
+        with pytest.raises(SourceError, match="third frame"):
+            next(frames)
+
+
+def test_reading_ahead_begins_at_once_and_keeps_its_limit():
+    read: list[int] = []
+
+    def counted():
+        for i, frame in enumerate(Recording()):
+            read.append(i)
+            yield frame
+
+    frames = read_ahead(counted(), limit=1)
+    end = time.monotonic() + 10.0
+    while len(read) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert read == [0, 1]  # one in the queue, one in hand
+    assert len(list(frames)) == 3
 
 
 def test_camera_info_is_that_of_a_rectified_camera():

@@ -27,6 +27,7 @@ from std_msgs.msg import Header
 
 from depth_pose_ros.camera import Camera
 from depth_pose_ros.demo.frames import DepthFrame, DepthSource, SourceError
+from depth_pose_ros.demo.read_ahead import read_ahead
 from depth_pose_ros.demo.sources import open_source
 
 DEPTH_TOPIC = "/kinect2/sd/image_depth_rect"
@@ -36,6 +37,7 @@ FRAME_ID = "kinect2_ir_optical_frame"
 #: Later than this, in seconds, the player gives up its timetable and goes on from now: frames
 #: thrown in faster than they were taken would say nothing about the node.
 _LATEST = 0.5
+_AHEAD_BYTES = 80_000_000  # what may be read before it is due: the whole built-in clip
 _DELIVERY = 2.0  # seconds to wait for what is on its way
 #: What follows the last frame of a loop comes this many frames later.
 _LOOP_PAUSE = 1.0
@@ -51,7 +53,8 @@ class Options(NamedTuple):
     Attributes:
         duration: seconds of the source to play at most; None for all of it.
         loop: begin again at the end, for ever.
-        subscribers: matched subscriptions of the depth image to wait for before the first frame.
+        subscribers: matched subscriptions of the depth image to wait for before the first frame;
+            a loop does not wait.
         patience: seconds to wait for them.
     """
 
@@ -112,9 +115,12 @@ def play(player: Player, source: DepthSource, options: Options) -> int:
         SourceError: a frame cannot be read.
         NobodyListens: the subscribers did not come.
     """
-    player.wait_for_subscribers(options.subscribers, options.patience)
+    frame_bytes = source.camera.width * source.camera.height * 2
+    frames = read_ahead(timetable(source, options), _AHEAD_BYTES // frame_bytes)
+    if not options.loop:  # which has no beginning that somebody could miss
+        player.wait_for_subscribers(options.subscribers, options.patience)
     count, start = 0, time.monotonic()
-    for stamp, depth in timetable(source, options):
+    for stamp, depth in frames:
         wait = start + stamp - time.monotonic()
         if wait > 0:
             time.sleep(wait)
