@@ -11,6 +11,7 @@ import cv2
 import pytest
 from demo_scene import CAMERA_YAML, scenes
 
+from depth_pose_ros.demo.__main__ import main
 from depth_pose_ros.demo.session import DemoError, clear_bag
 from depth_pose_ros.demo.sources import open_source
 
@@ -146,6 +147,14 @@ def test_a_bad_source_starts_nothing(tmp_path):
     assert code == 1
     assert err.startswith("error: ") and err.count("\n") == 1
     assert not (tmp_path / "output").exists()
+
+
+def test_a_missing_library_is_named(monkeypatch, capsys):
+    for name in ("command", "session", "recorder", "bag_writer"):
+        monkeypatch.delitem(sys.modules, f"depth_pose_ros.demo.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "rosbags.rosbag2", None)
+    assert main() == 1
+    assert capsys.readouterr().err.startswith("error: the demo needs the Python module rosbags")
 
 
 def test_an_earlier_recording_is_replaced_but_nothing_else(tmp_path):

@@ -9,6 +9,9 @@ def main() -> int:
         from depth_pose_ros.demo.command import run
 
         return run()
+    except ModuleNotFoundError as error:
+        print(f"error: the demo needs the Python module {error.name}: install it", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 0
 
