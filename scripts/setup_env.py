@@ -38,6 +38,9 @@ def main() -> int:
         except SetupError as error:
             say(f"error: {error}")
             return 1
+        except KeyboardInterrupt:
+            say("stopped; the next run goes on from here")
+            return 130
     return 0
 
 
