@@ -1,7 +1,7 @@
 """PoseEstimator: what an application imports; numpy in, numpy out."""
 
 import os
-from typing import get_args
+from typing import cast, get_args
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ class PoseEstimator:
         device: str = "auto",
         max_people: int = 6,
         min_person_score: float = 0.35,
-        stage: Stage = "full",
+        stage: str = "full",
     ) -> None:
         if max_people < 1:
             raise ValueError(f"max_people must be at least 1, got {max_people}")
@@ -56,7 +56,7 @@ class PoseEstimator:
         self.device = choose_device(device)
         self.max_people = max_people
         self.min_person_score = min_person_score
-        self._stage: Stage = stage
+        self._stage = cast(Stage, stage)
         self._pose = pose.eval().to(self.device)
         self._finder = finder.eval().to(self.device)
 
@@ -67,7 +67,7 @@ class PoseEstimator:
         device: str = "auto",
         max_people: int = 6,
         min_person_score: float = 0.35,
-        stage: Stage = "full",
+        stage: str = "full",
     ) -> "PoseEstimator":
         """An estimator from a weights file.
 

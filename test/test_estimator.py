@@ -105,7 +105,7 @@ def test_limits_and_devices_are_checked() -> None:
     with pytest.raises(ValueError, match="min_person_score"):
         PoseEstimator(*networks, min_person_score=1.5)
     with pytest.raises(ValueError, match="stage"):
-        PoseEstimator(*networks, stage="half")  # type: ignore[arg-type]
+        PoseEstimator(*networks, stage="half")
     with pytest.raises(ValueError, match="unknown device"):
         choose_device("abacus")
     if not torch.cuda.is_available():

@@ -90,8 +90,7 @@ class Finder(nn.Module):
         nn.init.normal_(self.head.weight, std=0.01)
         # People are rare: start from a low prior, so that the first steps do not drown in empty
         # cells.
-        with torch.no_grad():
-            self.head.bias.copy_(torch.tensor((-4.0, 0.0, 0.0, 0.0)))
+        self.head.bias = nn.Parameter(torch.tensor((-4.0, 0.0, 0.0, 0.0)))
 
     def forward(self, depth: Tensor) -> FinderOutput:
         """(B, H, W) metres, 0 where missing -> maps; H and W multiples of :attr:`multiple`."""
