@@ -1,6 +1,7 @@
 """From a run folder to one weights file: ``python -m depth_pose_training.assemble --help``."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from depth_pose_ros import weights
@@ -48,13 +49,14 @@ def assemble(run: Path, finder: Path, out: Path, fcn: Path | None = None) -> Non
     )
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="folder of the model's steps")
     parser.add_argument("--fcn", type=Path, help="step 1's checkpoint, if it is elsewhere")
     parser.add_argument("--finder", type=Path, required=True, help="train_finder's checkpoint.pt")
     parser.add_argument("--out", type=Path, required=True, help="models/<name>.safetensors")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     assemble(args.run, args.finder, args.out, args.fcn)
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB, {weights.module_names(args.out)}")
 

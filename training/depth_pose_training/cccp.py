@@ -59,7 +59,8 @@ def cccp(
         c: C, per unit of the problem's sums.
         start: (D,) within the bounds; decides the first completion.
         rounds: at the most.
-        tolerance: stop when a round gains less than this share; also of the inner problem.
+        tolerance: stop when a round gains less than this many times C, that is, in units of h; also
+            the gap to which the inner problem is solved.
         calls: of loss-augmented inference per round, at the most.
         report: is given a dictionary after every call and every round.
     """
@@ -91,6 +92,6 @@ def cccp(
         gained = problem.completed(w)[0] - float(v @ w)
         objectives.append(solution.objective + offset - c * gained)
         say({"round": number, "objective": objectives[-1], "calls": solution.calls})
-        if objectives[-2] - objectives[-1] <= tolerance * abs(objectives[-2]):
+        if objectives[-2] - objectives[-1] <= tolerance * c:
             break
     return CccpResult(w, objectives)

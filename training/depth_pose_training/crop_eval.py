@@ -7,7 +7,7 @@ that always chose the proposal nearest to the truth would reach.
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -158,14 +158,15 @@ def table(summary: Mapping[str, dict]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", help="name or path of the weights (default: the shipped ones)")
     parser.add_argument("--data", type=Path, required=True, help="folder of held-out shards")
     parser.add_argument("--limit", type=int, help="at most so many crops, evenly spread")
     parser.add_argument("--out", type=Path, help="write the numbers as JSON")
     parser.add_argument("--threads", type=int, default=2)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     data = CropSet(args.data)
     count = min(args.limit or len(data), len(data))

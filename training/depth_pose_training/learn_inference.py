@@ -7,7 +7,7 @@ crops with each, as the configuration reads them; keeps the best.
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -158,8 +158,9 @@ def state(weights: TreeWeights, config: ModelConfig, temperature: float) -> dict
     return found
 
 
-def main() -> None:
-    args = _parser().parse_args()
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    args = _parser().parse_args(argv)
     config = run_folder.start(args)
     need = (run_folder.FCN, run_folder.SURFACE, run_folder.TEMPLATES, run_folder.MATCHNET)
     network = run_folder.load_network(args.run, config, args.fcn, need)
@@ -216,7 +217,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--clip", action="store_true", help="count a wrong part once, however far off")
     add("--rounds", type=int, default=8, help="of CCCP, at the most")
     add("--calls", type=int, default=60, help="of loss-augmented inference per round, at the most")
-    add("--tolerance", type=float, default=2e-3, help="relative, of CCCP and of the inner problem")
+    add(
+        "--tolerance",
+        type=float,
+        default=2e-3,
+        help="of CCCP and of the inner problem, in units of h",
+    )
     add("--steps", type=int, default=400, help="of gradient descent")
     add("--rate", type=float, default=0.05, help="of gradient descent")
     add("--unary-share", type=float, default=0.2, help="of the loss that parts alone have")

@@ -40,11 +40,13 @@ class Cuts:
     Attributes:
         slopes: (D,) each.
         offsets, groups: one of each per slope.
+        idle: for how many programmes each has not been binding.
     """
 
     slopes: list[Array] = field(default_factory=list)
     offsets: list[float] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
+    idle: list[int] = field(default_factory=list)
 
     def add(self, w: Array, values: Array, gradients: Array) -> None:
         """What one call of the oracle at ``w`` says."""
@@ -52,13 +54,16 @@ class Cuts:
             self.slopes.append(slope)
             self.offsets.append(float(value - slope @ w))
             self.groups.append(g)
+            self.idle.append(0)
 
-    def keep(self, wanted: NDArray[np.bool_]) -> None:
-        """Drop all cuts but the wanted ones."""
-        rows = np.flatnonzero(wanted)
+    def retire(self, binding: NDArray[np.bool_], patience: int) -> None:
+        """Drop what has not been binding for more than ``patience`` programmes."""
+        idle = np.where(binding, 0, np.array(self.idle) + 1)
+        rows = np.flatnonzero(idle <= patience)
         self.slopes = [self.slopes[i] for i in rows]
         self.offsets = [self.offsets[i] for i in rows]
         self.groups = [self.groups[i] for i in rows]
+        self.idle = idle[rows].tolist()
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ def minimise(
     cuts: Cuts,
     tolerance: float = 1e-3,
     calls: int = 100,
-    most_cuts: int = 1500,
+    patience: int = 15,
     report: Callable[[float, float], None] | None = None,
 ) -> Solution:
     """Minimise J.
@@ -108,9 +113,10 @@ def minimise(
         bounds: on w.
         cuts: known already; new ones are added to them, so that a problem that differs in v alone
             starts warm.
-        tolerance: stop at a gap of this share of the objective.
+        tolerance: stop at a gap of this many times C, that is, in units of P.
         calls: of the oracle, at the most.
-        most_cuts: beyond so many, those that do not bind are dropped.
+        patience: cuts that do not bind for longer than so many programmes are dropped; small
+            programmes are quick, and what turns out to be needed comes back.
         report: is given the objective and the gap after every call.
     """
     best, best_value, lower = start, np.inf, -np.inf
@@ -128,10 +134,9 @@ def minimise(
         gap = best_value - lower
         if report is not None:
             report(best_value, gap)
-        if gap <= tolerance * max(abs(best_value), 1e-12):
+        if gap <= tolerance * c:
             break
-        if len(cuts.offsets) > most_cuts:
-            cuts.keep(binding)
+        cuts.retire(binding, patience)
     return Solution(best, best_value, best_value - lower, done)
 
 

@@ -6,6 +6,7 @@ sight of the joint's depth minus the depth measured at its pixel.
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,12 +50,13 @@ def surface_offsets(data: CropSet, limit: int, seed: int) -> Tensor:
     return offsets
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     run_folder.add_arguments(parser)
     parser.add_argument("--data", type=Path, required=True, help="folder of training shards")
     parser.add_argument("--crops", type=int, default=4000, help="how many to look at")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     run_folder.start(args)
     offsets = surface_offsets(CropSet(args.data), args.crops, args.seed)
     run_folder.write(args.run / run_folder.SURFACE, {"surface_offset": offsets})

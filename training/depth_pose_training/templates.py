@@ -6,6 +6,7 @@ their raw depth pixels into T centres.
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -103,12 +104,13 @@ def make_templates(
     return torch.from_numpy(np.stack(templates)), torch.from_numpy(np.stack(sizes))
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     run_folder.add_arguments(parser)
     parser.add_argument("--data", type=Path, required=True, help="folder of training shards")
     parser.add_argument("--per-part", type=int, default=3000, help="patches per part")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     config = run_folder.start(args)
     templates, sizes = make_templates(
         CropSet(args.data), config.templates, config.patch, args.per_part, args.seed

@@ -8,7 +8,7 @@ A stopped run goes on from its last checkpoint.
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,8 +133,21 @@ def train(
     limit: int,
     run: Path,
     seed: int,
+    stop: int | None = None,
 ) -> None:
-    """Train, or go on training, the network's MatchNet; checkpoints and log go to ``run``."""
+    """Train, or go on training, the network's MatchNet.
+
+    Args:
+        network: with its FCN and templates.
+        data, held_out: crops to learn from and to validate on.
+        settings: how.
+        steps: in all; the learning rate's cycle is so long.
+        every: steps between checkpoints, which are validated.
+        limit: crops to validate on.
+        run: folder of checkpoint and log.
+        seed: of the choice of crops.
+        stop: stop after this step already; a later call goes on.
+    """
     path, done = run / run_folder.MATCHNET, 0
     matchnet = network.matchnet
     matchnet.tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -152,7 +165,7 @@ def train(
     # A resumed run draws other crops than the first steps did.
     generator = torch.Generator().manual_seed(seed * 1_000_003 + done)
     batches = _batches(data, settings.batch, seed, done)
-    for step in tqdm(range(done + 1, steps + 1), initial=done, total=steps, unit="step"):
+    for step in tqdm(range(done + 1, (stop or steps) + 1), initial=done, total=steps, unit="step"):
         network.fcn.eval()
         matchnet.train()
         with torch.autocast("cpu", torch.bfloat16):
@@ -203,7 +216,8 @@ def _float(output: FcnOutput) -> FcnOutput:
     return output._replace(heat=output.heat.float())
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     run_folder.add_arguments(parser)
     parser.add_argument("--data", type=Path, required=True, help="folder of training shards")
@@ -216,7 +230,7 @@ def main() -> None:
     parser.add_argument("--positives", type=float, help="share of the loss that is the matches'")
     parser.add_argument("--checkpoint-every", type=int, default=250, help="steps")
     parser.add_argument("--validation-crops", type=int, default=200)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     config = run_folder.start(args)
     network = run_folder.load_network(
         args.run, config, args.fcn, need=(run_folder.FCN, run_folder.TEMPLATES)

@@ -21,7 +21,8 @@ class TreeData:
 
     Attributes:
         features: (L, 19, n, D) half; the T match probabilities, then the log-heat where the
-            configuration has it.
+            configuration has it.  Less their means over a part's proposals: what those share
+            makes no difference between configurations, but costs precision.
         pixels: (L, 19, n, 2) float.
         points: (L, 19, n, 3) metres.
         anchors: (L, 18, n, 3) metres, where every edge's child is measured from.
@@ -101,7 +102,7 @@ def collect(
         hips = (p[:, INDEX["RightHip"]] + p[:, INDEX["LeftHip"]]) / 2
         collected.append(
             TreeData(
-                features.half(),
+                (features - features.mean(2, keepdim=True)).half(),
                 proposals.pixels.float(),
                 proposals.points,
                 network.anchors(output, proposals),

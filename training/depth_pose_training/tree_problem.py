@@ -73,7 +73,8 @@ def feature_scale(data: TreeData) -> TreeWeights:
     # Pairs at random: all of them would say the same.
     shuffled = children[:, :, torch.randperm(children.shape[2], generator=_fixed())]
     pairwise = psi(shuffled - data.anchors).std(2).mean(0)
-    return TreeWeights(unary.clamp(min=1e-4), pairwise.clamp(min=1e-6))
+    # A feature that never differs has no say, whatever its weight.
+    return TreeWeights(*(torch.where(f > 1e-6, f, 1.0) for f in (unary, pairwise)))
 
 
 def configuration_loss(data: TreeData, tau: float, clip: bool) -> Tensor:
