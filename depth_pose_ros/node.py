@@ -5,13 +5,11 @@ numbering and conversion are elsewhere.
 """
 
 import sys
+import traceback
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
-import cv2
-import numpy as np
 import rclpy
-from numpy.typing import NDArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
@@ -21,15 +19,21 @@ from rclpy.lifecycle.node import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, Image
 
 from depth_pose_ros import parameters
 from depth_pose_ros.calibration import Calibration, CalibrationError
-from depth_pose_ros.camera import Camera, CameraError
+from depth_pose_ros.camera import CameraError
 from depth_pose_ros.depth import DepthError
+from depth_pose_ros.estimator_loading import (
+    Estimator,
+    EstimatorFactory,
+    EstimatorSettings,
+    load_estimator,
+)
 from depth_pose_ros.identity import identify
 from depth_pose_ros.outputs import Outputs
-from depth_pose_ros.pose import Pose
 from depth_pose_ros.reader import DepthReader
 from depth_pose_ros.stop_signal import StopSignal
 from depth_pose_ros.throttle import Throttle
@@ -40,43 +44,6 @@ DEPTH_TOPIC, CAMERA_INFO_TOPIC = "depth/image", "depth/camera_info"
 
 REPEAT_AFTER = 5.0  #: seconds before the same complaint is made again, or of silence before one
 _LONGEST_INFERENCE = 10.0  # seconds to wait for the frame in work when the node is stopped
-
-
-class Estimator(Protocol):
-    """What the node needs of :class:`depth_pose_ros.estimator.PoseEstimator`."""
-
-    def estimate(self, depth: NDArray[np.float32], camera: Camera) -> list[Pose]:
-        """(H, W) float32 metres, 0 where missing -> the people in it."""
-
-
-class EstimatorSettings(NamedTuple):
-    """The parameters that an estimator is made with, by their names."""
-
-    model: str
-    device: str
-    threads: int
-    max_people: int
-    min_person_score: float
-
-
-EstimatorFactory = Callable[[EstimatorSettings], Estimator]
-
-
-def load_estimator(settings: EstimatorSettings) -> Estimator:
-    """The real estimator; see the parameters."""
-    # Imported here because torch takes seconds to load, and only a configured node needs it.
-    import torch
-
-    from depth_pose_ros.estimator import PoseEstimator
-
-    torch.set_num_threads(settings.threads)
-    cv2.setNumThreads(settings.threads)
-    return PoseEstimator.from_pretrained(
-        settings.model or None,
-        device=settings.device,
-        max_people=settings.max_people,
-        min_person_score=settings.min_person_score,
-    )
 
 
 class DepthPoseNode(LifecycleNode):
@@ -95,14 +62,15 @@ class DepthPoseNode(LifecycleNode):
         self._estimator: Estimator | None = None
         self._worker: LatestWorker[Image] | None = None
         self._inputs: list[Any] = []
+        self._watch: Timer | None = None
         self._camera_info: CameraInfo | None = None
         self._frames = 0
         self._throttle = Throttle(REPEAT_AFTER)
+        self._outputs = Outputs(self)  # here, because rclpy also destroys nodes that are half made
         super().__init__(NODE_NAME, **options)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         parameters.declare(self)
         self._reader = DepthReader(self._value("rectified"), self._on_calibration)
-        self._outputs = Outputs(self)
 
     def autostart(self) -> None:
         """Configure and activate, if the parameter ``autostart`` says so."""
@@ -124,26 +92,21 @@ class DepthPoseNode(LifecycleNode):
         settings = EstimatorSettings(*map(self._value, EstimatorSettings._fields))
         try:
             self._estimator = self._make_estimator(settings)
+            self._outputs.open()
         except Exception as error:  # whatever it is, the node must live on and say so
-            self.get_logger().error(f"Cannot load the model: {error}")
+            self._fail("configure", error)
+            self._release()
             return TransitionCallbackReturn.FAILURE
-        self._outputs.open()
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        result = super().on_activate(state)
-        self._frames = 0
-        self._worker = LatestWorker(self._process, name="inference")
-        self._inputs = [
-            self._subscribe(Image, DEPTH_TOPIC, self._on_image),
-            self._subscribe(CameraInfo, CAMERA_INFO_TOPIC, self._on_camera_info),
-        ]
-        # A clock of its own: with use_sim_time and no simulation, ROS time stands still.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._watch = self.create_timer(REPEAT_AFTER, self._on_watch, clock=steady)
-        depth, info = (subscription.topic_name for subscription in self._inputs)
-        self.get_logger().info(f"Active: depth from {depth}, calibration from {info}")
-        return result
+        try:
+            self._start()
+        except Exception as error:  # rclpy would keep it to itself
+            self._fail("activate", error)
+            self._stop()
+            return TransitionCallbackReturn.FAILURE
+        return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._stop()
@@ -166,16 +129,28 @@ class DepthPoseNode(LifecycleNode):
         self._stop()
         super().destroy_node()
 
+    def _start(self) -> None:
+        """From inactive to active: inputs and the thread that works on them."""
+        self._frames = 0
+        self._worker = LatestWorker(self._process, name="inference")
+        self._inputs.append(self._subscribe(Image, DEPTH_TOPIC, self._on_image))
+        self._inputs.append(self._subscribe(CameraInfo, CAMERA_INFO_TOPIC, self._on_camera_info))
+        # A clock of its own: with use_sim_time and no simulation, ROS time stands still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._watch = self.create_timer(REPEAT_AFTER, self._on_watch, clock=steady)
+        depth, info = (subscription.topic_name for subscription in self._inputs)
+        self.get_logger().info(f"Active: depth from {depth}, calibration from {info}")
+
     def _stop(self) -> None:
-        """Back to inactive: no input, no work, nothing drawn."""
-        if self._worker is None:
-            return
-        self.destroy_timer(self._watch)
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
-        if not self._worker.stop(_LONGEST_INFERENCE):
+        """Back to inactive, from wherever: no input, no work, nothing drawn."""
+        if self._watch is not None:
+            self.destroy_timer(self._watch)
+            self._watch = None
+        while self._inputs:
+            self.destroy_subscription(self._inputs.pop())
+        if self._worker is not None and not self._worker.stop(_LONGEST_INFERENCE):
             self.get_logger().error("The inference hangs; its thread is left behind")
-        self._inputs, self._worker, self._camera_info = [], None, None
+        self._worker, self._camera_info = None, None
         if self.context.ok():
             self._outputs.take_back()
 
@@ -242,6 +217,7 @@ class DepthPoseNode(LifecycleNode):
         except Exception as error:  # the next frame may be good: the thread must live on
             if self.context.ok():
                 self._report(f"Frame lost: {type(error).__name__}: {error}")
+                self.get_logger().debug("".join(traceback.format_exception(error)))
 
     def _estimate(self, image: Image) -> None:
         estimator, info = self._estimator, self._camera_info
@@ -266,6 +242,10 @@ class DepthPoseNode(LifecycleNode):
             )
 
     # Any thread
+
+    def _fail(self, transition: str, error: Exception) -> None:
+        self.get_logger().error(f"Cannot {transition}: {error}")
+        self.get_logger().debug("".join(traceback.format_exception(error)))
 
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value

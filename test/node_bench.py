@@ -14,7 +14,8 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from depth_pose_ros.camera import Camera
-from depth_pose_ros.node import DepthPoseNode, EstimatorSettings
+from depth_pose_ros.estimator_loading import EstimatorSettings
+from depth_pose_ros.node import DepthPoseNode
 
 FRAME = "kinect2_ir_optical_frame"
 #: Kinect v2's view in few pixels: an image fits one datagram, so none is lost on the way.

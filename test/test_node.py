@@ -213,7 +213,7 @@ def test_missing_weights_leave_the_node_unconfigured_and_say_what_to_do(ros, cap
     good, bench.make = bench.make, no_weights
     bench.node.autostart()
     assert state(bench) == State.PRIMARY_STATE_UNCONFIGURED
-    bench.wait_for_error("Cannot load the model: no weights at nowhere.safetensors")
+    bench.wait_for_error("Cannot configure: no weights at nowhere.safetensors")
     bench.wait_for_error("ros2 param set /depth_pose_node model")
     # What it says works: set the parameter, configure, activate.
     bench.make = good
@@ -224,6 +224,15 @@ def test_missing_weights_leave_the_node_unconfigured_and_say_what_to_do(ros, cap
     assert bench.given == ("compact", "auto", 2, 6, 0.35)
     bench.connect()
     bench.see()
+
+
+def test_an_impossible_quality_of_service_is_told_and_leaves_the_node_inactive(ros, capfd):
+    name = "qos_overrides./depth/camera_info.subscription.reliability"
+    bench = Bench(ros, capfd, start=False, **{name: "sometimes"})
+    bench.node.autostart()
+    assert state(bench) == State.PRIMARY_STATE_INACTIVE
+    bench.wait_for_error("Cannot activate: Unexpected QoS override")
+    assert list(bench.node.subscriptions) == [], "nothing half-open is left"
 
 
 def test_autostart_can_be_left_to_a_life_cycle_manager(ros, capfd):
