@@ -154,7 +154,7 @@ def test_crop_evaluation_measures_stages_groups_and_the_best_there_is(folder: Pa
     for stage in crop_eval.STAGES:
         # Expectations lie between proposals: nearer than the nearest by half a pixel at the most.
         assert (errors[stage].normalised >= best - 0.5 * 2**0.5 / 40).all()
-    # The mean figure is off by the figures' jitter, 3 cm to the side and 3 cm up; depth is measured.
+    # The mean figure is off by the figures' jitter, 3 cm to the side and 3 cm up.
     assert summary["fcn"]["all"]["error_mm"] == pytest.approx(30 * (np.pi / 2) ** 0.5, rel=0.3)
     assert set(summary["full"]["joints"]) == set(INDEX)
     text = crop_eval.table(summary)
