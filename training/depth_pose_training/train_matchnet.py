@@ -115,10 +115,12 @@ def training_loss(
 ) -> Tensor:
     """Eqn. 7 on a lattice of one batch's proposals."""
     with torch.no_grad():
-        _, pixels = windows(network, _float(network.fcn(batch.crops)), batch.crops)
+        _, pixels = windows(network, network.fcn(batch.crops), batch.crops)
     pixels = lattice_proposals(pixels, network.matchnet.towers, generator)
     matchnet = network.matchnet
-    logits = matchnet.match(embed_lattice(matchnet, batch.crops, pixels), matchnet.template_half())
+    with torch.autocast("cpu", torch.bfloat16):
+        patches = embed_lattice(matchnet, batch.crops, pixels)
+        logits = matchnet.match(patches, matchnet.template_half())
     labels = match_labels(pixels, batch.pixels)
     return match_loss(logits.float(), labels, batch.weight, positives)
 
@@ -150,6 +152,7 @@ def train(
     """
     path, done = run / run_folder.MATCHNET, 0
     matchnet = network.matchnet
+    network.fcn.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     matchnet.tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = _optimiser(matchnet, settings)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -168,8 +171,7 @@ def train(
     for step in tqdm(range(done + 1, (stop or steps) + 1), initial=done, total=steps, unit="step"):
         network.fcn.eval()
         matchnet.train()
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = training_loss(network, next(batches), settings.positives, generator)
+        loss = training_loss(network, next(batches), settings.positives, generator)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(matchnet.parameters(), 5.0)
@@ -210,10 +212,6 @@ def _batches(data: CropSet, size: int, seed: int, done: int) -> Iterator[Batch]:
     while True:
         yield from data.epoch(min(size, len(data)), np.random.default_rng((seed, epoch)))
         epoch += 1
-
-
-def _float(output: FcnOutput) -> FcnOutput:
-    return output._replace(heat=output.heat.float())
 
 
 def main(argv: Sequence[str] | None = None) -> None:
