@@ -106,7 +106,7 @@ def test_every_import_of_the_launch_files_is_declared(manifest: ElementTree.Elem
 
 def test_nothing_else_is_declared(manifest: ElementTree.Element) -> None:
     used = {KEYS.get(n, n) for folder in (PACKAGE, "launch") for n in imported(ROOT / folder)}
-    assert words(manifest, "exec_depend") - used == {"ros2launch", "rviz2"}
+    assert words(manifest, "exec_depend") - used == {"ros2launch", "rviz2", "tf2_ros"}
 
 
 def test_every_import_of_the_tests_is_declared(manifest: ElementTree.Element) -> None:
