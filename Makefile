@@ -1,6 +1,8 @@
 # `make help` lists what there is.  Everything runs in .venv, which `make setup` makes.
 SHELL := bash
 PY := .venv/bin/python
+# Spinning threads lose whole time slices on a busy machine.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help setup demo test lint format clean distclean
 

@@ -8,6 +8,10 @@ import os
 import sys
 from typing import NoReturn
 
+# Threads that spin while they wait for each other lose whole time slices as soon as another program
+# wants one of their cores: an estimate then takes seconds.  OpenMP reads this when torch loads it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 def main() -> NoReturn:
     """Run the node until it is told to stop, and end the process."""

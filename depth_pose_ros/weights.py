@@ -80,6 +80,7 @@ def save_modules(
     target = Path(path)
     partial = target.with_name(target.name + ".partial")
     save_file(tensors, partial, metadata=metadata)
+    partial.chmod(0o644)  # safetensors writes for the owner alone: installed copies inherit it
     partial.replace(target)
 
 

@@ -192,7 +192,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             results[name][kind] = quality(held_out, *off)
         tqdm.write(json.dumps({name: results[name]}))
         report({"learner": name, **results[name]})
-    best = max(learned, key=lambda name: float(results[name]["full"]["pdj"]))
+    # The start is there to compare with: what is kept has been learned.
+    best = max(args.learners, key=lambda name: float(results[name]["full"]["pdj"]))
     run_folder.write(
         args.run / run_folder.INFERENCE,
         {"model": state(learned[best][0], config, learned[best][1]), "learner": best},
