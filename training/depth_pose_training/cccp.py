@@ -43,6 +43,18 @@ class CccpResult:
     objectives: list[float]
 
 
+def objective(problem: LatentProblem, c: float, w: Array) -> float:
+    """Eqn. 9 at w."""
+    hinge = float(problem.augmented(w)[0].sum()) - problem.completed(w)[0]
+    return 0.5 * float(w @ w) + c * hinge
+
+
+def best_length(problem: LatentProblem, c: float, w: Array, halvings: int = 7) -> Array:
+    """w, doubled or halved so many times: a start's direction is known sooner than its length."""
+    lengths = [2.0 ** (1 - i) for i in range(halvings + 2)]
+    return w * min(lengths, key=lambda length: objective(problem, c, length * w))
+
+
 def cccp(
     problem: LatentProblem,
     c: float,
@@ -67,7 +79,7 @@ def cccp(
     say = report or (lambda entry: None)
     w = np.clip(start, problem.bounds.lower, problem.bounds.upper)
     cuts = Cuts()
-    objectives: list[float] = []
+    objectives = [objective(problem, c, w)]
     for number in range(1, rounds + 1):
         value, v = problem.completed(w)
         offset = c * (float(v @ w) - value)  # zero, but for rounding
@@ -84,9 +96,6 @@ def cccp(
                 {"round": n, "convex_objective": j, "gap": gap}
             ),
         )
-        if not objectives:
-            first = float(problem.augmented(w)[0].sum())
-            objectives.append(0.5 * float(w @ w) + c * (first - value))
         w = solution.w
         # The convex objective is above Eqn. 9's, by what completing anew would gain.
         gained = problem.completed(w)[0] - float(v @ w)

@@ -47,8 +47,8 @@ class CrfSettings:
     objective: Objective = "expectation"
     steps: int = 400
     batch: int = 16
-    rate: float = 0.05
-    decay: float = 1e-4
+    rate: float = 0.02
+    decay: float = 0.01
     unary_share: float = 0.2
     seed: int = 0
 

@@ -27,6 +27,10 @@ from scipy import sparse
 Array = NDArray[np.float64]
 
 
+class SolverError(RuntimeError):
+    """The quadratic programme's solver gave up."""
+
+
 class Oracle(Protocol):
     """P's groups at w: values (G,) and subgradients (G, D)."""
 
@@ -118,6 +122,10 @@ def minimise(
         patience: cuts that do not bind for longer than so many programmes are dropped; small
             programmes are quick, and what turns out to be needed comes back.
         report: is given the objective and the gap after every call.
+
+    Raises:
+        SolverError: the solver failed on the first programme; where it fails later, the solution
+            so far is returned.
     """
     best, best_value, lower = start, np.inf, -np.inf
     w = start
@@ -129,7 +137,12 @@ def minimise(
         objective = 0.5 * float(w @ w) + c * float(values.sum() - v @ w)
         if objective < best_value:
             best, best_value = w, objective
-        w, bound, binding = solve_model(cuts, v, c, bounds, len(values))
+        try:
+            w, bound, binding = solve_model(cuts, v, c, bounds, len(values))
+        except SolverError:
+            if np.isinf(lower):
+                raise
+            break  # what was found so far stands, with its gap
         lower = max(lower, bound)
         gap = best_value - lower
         if report is not None:
@@ -151,7 +164,7 @@ def solve_model(
         w (D,), the optimum, and which cuts bind there.
 
     Raises:
-        RuntimeError: the solver failed.
+        SolverError: the solver failed.
     """
     slopes, offsets = np.array(cuts.slopes), np.array(cuts.offsets)
     count, size = slopes.shape
@@ -185,7 +198,7 @@ def solve_model(
     )
     solution = solver.solve()
     if solution.status not in (clarabel.SolverStatus.Solved, clarabel.SolverStatus.AlmostSolved):
-        raise RuntimeError(f"the quadratic programme was not solved: {solution.status}")
+        raise SolverError(f"the quadratic programme was not solved: {solution.status}")
     multipliers = np.array(solution.z[:count])
     binding = multipliers > 1e-6 * max(c * scale, 1e-12)
     w = np.clip(np.array(solution.x[:size]), bounds.lower, bounds.upper)

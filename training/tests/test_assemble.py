@@ -56,9 +56,10 @@ def run(folder: Path) -> Path:
 
 def test_steps_leave_logs_and_choose_the_best_on_held_out_crops(run: Path) -> None:
     entries = [json.loads(line) for line in (run / "inference.jsonl").read_text().splitlines()]
-    shares = {e["learner"]: e["full"]["pdj"] for e in entries if "full" in e}
+    shares = {e["learner"]: learn_inference.score(e["full"]) for e in entries if "full" in e}
     assert set(shares) == {"start", "svm", "likelihood", "expectation"}
     chosen = entries[-1]["chosen"]
+    assert shares.pop("start") is not None  # is there to compare with
     assert shares[chosen] == max(shares.values())
     assert run_folder.read(run / run_folder.INFERENCE)["learner"] == chosen
     objectives = [e["objective"] for e in entries if "objective" in e]

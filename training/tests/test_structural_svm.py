@@ -11,7 +11,7 @@ from depth_pose_ros.network.inference import max_sum
 from depth_pose_ros.skeleton import EDGES, INDEX, NUM_JOINTS
 from depth_pose_training import crf
 from depth_pose_training.boxes import box_iou, consistent, match_labels
-from depth_pose_training.cccp import cccp
+from depth_pose_training.cccp import best_length, cccp, objective
 from depth_pose_training.structural_svm import Bounds, Cuts, minimise, solve_model
 from depth_pose_training.tree_data import TreeData
 from depth_pose_training.tree_problem import (
@@ -215,15 +215,24 @@ def test_cccp_never_raises_the_objective_of_eqn_9() -> None:
     )
     result = cccp(problem, c, start, rounds=3, tolerance=1e-3, report=entries.append)
 
-    def objective(w):
+    def value(w):
         return 0.5 * w @ w + c * (problem.augmented(w)[0].sum() - problem.completed(w)[0])
 
     first = np.clip(start, problem.bounds.lower, problem.bounds.upper)
-    assert result.objectives[0] == pytest.approx(objective(first), rel=1e-6)
-    assert result.objectives[-1] == pytest.approx(objective(result.w), rel=1e-6)
+    assert result.objectives[0] == pytest.approx(value(first), rel=1e-6)
+    assert result.objectives[-1] == pytest.approx(value(result.w), rel=1e-6)
     assert all(b <= a + 1e-9 for a, b in pairwise(result.objectives))
     assert result.objectives[-1] < 0.5 * result.objectives[0]
     assert any("gap" in entry for entry in entries)
+
+
+def test_the_start_is_scaled_to_the_length_that_suits_it() -> None:
+    problem = TreeProblem(ambiguous(20, 3), tau=0.2, clip=True)
+    start = 100 * problem.scaled(start_of(ambiguous(1, 0)))
+    found = best_length(problem, 20.0, start)
+    ratio = (found @ start) / (start @ start)
+    assert np.allclose(found, ratio * start)
+    assert objective(problem, 20.0, found) < objective(problem, 20.0, start)
 
 
 def without_pairs(weights: TreeWeights) -> TreeWeights:
@@ -253,7 +262,7 @@ def test_bones_resolve_what_appearance_cannot() -> None:
 def test_the_field_resolves_it_too(objective: crf.Objective) -> None:
     data, held_out = ambiguous(60, 4), ambiguous(200, 5)
     losses: list[float] = []
-    settings = crf.CrfSettings(objective, steps=150, rate=0.2)
+    settings = crf.CrfSettings(objective, steps=150, rate=0.2, decay=1e-4)
     weights = crf.fit(data, start_of(data), settings, lambda entry: losses.append(entry["loss"]))
     assert losses[-1] < 0.5 * losses[0]
     assert share_right(held_out, weights) > 0.97
