@@ -180,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     start = initial_weights(data, config, args.strength)
     # As a distribution the start is at its best at some temperature, which the field's weights
     # have taken in; the best configuration is the same at all.
-    heat = fit_temperature(data, start)
+    heat = fit_temperature(data[: args.svm_crops], start)
     start = TreeWeights(start.unary / heat, start.gamma / heat)
 
     def report(entry: dict[str, Any]) -> None:
@@ -192,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         weights = start if name == "start" else learn(name, data, start, args, report)
         temperature = 1.0
         if config.readout == "marginals" and name == "svm":
-            temperature = fit_temperature(data, weights)
+            temperature = fit_temperature(data[: args.svm_crops], weights)
         learned[name] = weights, temperature
         results[name] = {"temperature": temperature}
         for kind, tied in (("unary", False), ("full", True)):
@@ -224,7 +224,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--c", type=float, default=0.001, help=f"C of Eqn. 9, for {PAPER_IMAGES} images")
     add("--tau", type=float, default=0.2, help="of Eqn. 8, in squared sides of a box")
     add("--clip", action="store_true", help="count a wrong part once, however far off")
-    add("--svm-crops", type=int, default=200, help="of the crops to learn from, for the SVM alone")
+    add("--svm-crops", type=int, default=150, help="of the crops to learn from, for the SVM alone")
     add("--rounds", type=int, default=5, help="of CCCP, at the most")
     add("--calls", type=int, default=40, help="of loss-augmented inference per round, at the most")
     add(

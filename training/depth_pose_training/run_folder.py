@@ -48,6 +48,8 @@ def start(args: argparse.Namespace) -> ModelConfig:
     """
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
+    # Probabilities of next to nothing are numbers that processors are very slow with.
+    torch.set_flush_denormal(True)
     args.run.mkdir(parents=True, exist_ok=True)
     path = args.run / CONFIG
     kept = kept_config(args.run) if path.exists() else None

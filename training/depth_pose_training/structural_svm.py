@@ -7,8 +7,8 @@ Minimises over w
 where P is a maximum of linear functions known only through an oracle (loss-augmented inference)
 and v is fixed (CCCP's linearisation).  P is a sum over groups of images, and each group has its own
 slack: with one group this is the one-slack formulation (Joachims, Finley and Yu, 2009), with a
-group per image the n-slack one (the paper's [5]).  A few groups need far fewer calls of the oracle
-than one, and far smaller programmes than one per image.
+group per image the n-slack one (the paper's [5]).  More groups need fewer calls of the oracle, and
+larger programmes.
 
 The quadratic programmes go to Clarabel, an interior-point solver that CVXPY uses by default.  Their
 optimum is a lower bound of J, the best w seen gives an upper one, and their difference is the
@@ -104,7 +104,7 @@ def minimise(
     cuts: Cuts,
     tolerance: float = 1e-3,
     calls: int = 100,
-    patience: int = 15,
+    patience: int = 4,
     report: Callable[[float, float], None] | None = None,
 ) -> Solution:
     """Minimise J.
