@@ -1,5 +1,6 @@
 """Fixtures for every test here; the ROS ones are in :mod:`ros_fixtures`."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,11 @@ from ros_fixtures import Ros, private_domain
 # Before any test module can import rclpy: nothing that the tests send may reach another machine,
 # a robot's own nodes or a test run beside this one.
 private_domain()
+
+
+# A shell starts its background jobs deaf to Ctrl-C, and they pass that on to the processes that the
+# tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
