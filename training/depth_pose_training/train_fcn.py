@@ -4,7 +4,6 @@
 """
 
 import argparse
-import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 from depth_pose_ros.network.fcn import build_fcn, heat_probability
 from depth_pose_training.batches import Batch, CropSet
+from depth_pose_training.checkpoints import resume, save
 from depth_pose_training.losses import fcn_loss
 from depth_pose_training.schedule import one_cycle, set_rate
 
@@ -86,18 +86,12 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    args.out.mkdir(parents=True, exist_ok=True)
     data, held_out = CropSet(args.data), CropSet(args.validation)
 
     model = build_fcn(args.fcn, displacement=args.fcn == "compact")
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(model.parameters(), lr=args.rate, weight_decay=0.01)
-    path, step = args.out / "checkpoint.pt", 0
-    if path.exists():
-        state = torch.load(path, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        step = int(state["step"])
+    step = resume(args.out, model, optimiser)
     started, bar = time.monotonic(), tqdm(total=args.steps, initial=step, unit="step")
     running: list[float] = []
     for batch in _batches(data, args.batch, args.seed, step):
@@ -128,19 +122,7 @@ def main() -> None:
                 **validate(model, held_out),
             }
             running.clear()
-            bar.write(json.dumps(report))
-            with (args.out / "log.jsonl").open("a") as log:
-                log.write(json.dumps(report) + "\n")
-            part = path.with_suffix(".part")
-            torch.save(
-                {
-                    "model": model.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "step": step,
-                },
-                part,
-            )
-            part.replace(path)
+            save(args.out, model, optimiser, report)
 
 
 if __name__ == "__main__":

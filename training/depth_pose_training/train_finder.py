@@ -1,7 +1,6 @@
 """The person finder: ``python -m depth_pose_training.train_finder --help``."""
 
 import argparse
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from depth_pose_ros.camera import Camera
 from depth_pose_ros.network.finder import Finder, FinderConfig, FinderOutput
 from depth_pose_ros.people import pick
 from depth_pose_ros.skeleton import INDEX
+from depth_pose_training.checkpoints import resume, save
 from depth_pose_training.schedule import one_cycle, set_rate
 from depth_pose_training.synthetic.samples import VISIBLE
 from depth_pose_training.synthetic.shards import list_shards, read
@@ -172,17 +172,11 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    args.out.mkdir(parents=True, exist_ok=True)
     data, held_out = FrameSet(args.data), FrameSet(args.validation)
     model = Finder(FinderConfig())
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(model.parameters(), lr=args.rate, weight_decay=0.01)
-    path, done = args.out / "checkpoint.pt", 0
-    if path.exists():
-        state = torch.load(path, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        done = int(state["step"])
+    done = resume(args.out, model, optimiser)
     started = time.monotonic()
     for step in tqdm(range(done + 1, args.steps + 1), initial=done, total=args.steps):
         rng = np.random.default_rng((args.seed, step))
@@ -200,18 +194,7 @@ def main() -> None:
                 "seconds": round(time.monotonic() - started, 1),
                 **validate(model, held_out, 0.35),
             }
-            tqdm.write(json.dumps(report))
-            with (args.out / "log.jsonl").open("a") as log:
-                log.write(json.dumps(report) + "\n")
-            torch.save(
-                {
-                    "model": model.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "step": step,
-                },
-                path.with_suffix(".part"),
-            )
-            path.with_suffix(".part").replace(path)
+            save(args.out, model, optimiser, report)
 
 
 if __name__ == "__main__":

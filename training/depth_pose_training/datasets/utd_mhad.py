@@ -23,15 +23,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_pose_ros.camera import Camera
+from depth_pose_ros.demo.utd_mhad import CAMERA
 from depth_pose_ros.skeleton import INDEX, NUM_JOINTS
 from depth_pose_training.datasets.base import DatasetError, LabelledFrame
 from depth_pose_training.datasets.matlab import read_matrix
 
-WIDTH, HEIGHT = 320, 240
-FOCAL = 285.63
-#: Intrinsics after un-mirroring: the mirrored principal point (160, 120) moves to width - 1 - 160.
-CAMERA = Camera(FOCAL, FOCAL, WIDTH - 1 - 160.0, 120.0, WIDTH, HEIGHT)
 DEFAULT_LAG = -1.75  #: frames from a depth image to its skeleton, where seq_lag.csv has none
 
 #: Row of the Kinect v1 tracker's skeleton for each of our joints; its rows 15 and 19 (the toes'
@@ -191,9 +187,9 @@ class UtdMhad:
         depth = read_matrix(self.root / "Depth" / f"{recording}_depth.mat", "d_depth")
         skeleton = read_matrix(self.root / "Skeleton" / f"{recording}_skeleton.mat", "d_skel")
         count = len(self._flags[recording])
-        if depth.shape != (HEIGHT, WIDTH, count):
+        if depth.shape != (CAMERA.height, CAMERA.width, count):
             raise DatasetError(
-                f"{recording}: depth has the shape {depth.shape}, not {(HEIGHT, WIDTH, count)}"
+                f"{recording}: depth has the shape {depth.shape}, not {(CAMERA.height, CAMERA.width, count)}"
             )
         if skeleton.shape != (_TRACKER_JOINTS, 3, count):
             raise DatasetError(
