@@ -187,10 +187,9 @@ class UtdMhad:
         depth = read_matrix(self.root / "Depth" / f"{recording}_depth.mat", "d_depth")
         skeleton = read_matrix(self.root / "Skeleton" / f"{recording}_skeleton.mat", "d_skel")
         count = len(self._flags[recording])
-        if depth.shape != (CAMERA.height, CAMERA.width, count):
-            raise DatasetError(
-                f"{recording}: depth has the shape {depth.shape}, not {(CAMERA.height, CAMERA.width, count)}"
-            )
+        shape = (CAMERA.height, CAMERA.width, count)
+        if depth.shape != shape:
+            raise DatasetError(f"{recording}: depth has the shape {depth.shape}, not {shape}")
         if skeleton.shape != (_TRACKER_JOINTS, 3, count):
             raise DatasetError(
                 f"{recording}: skeleton has the shape {skeleton.shape}, "
