@@ -15,6 +15,8 @@ from depth_pose_training.synthetic.samples import OUTSIDE
 from depth_pose_training.synthetic.shards import Shard, list_shards, read
 
 _MIRROR = np.array(MIRROR)
+#: A joint nearer than this, metres, is one that the truth does not know.
+NEAREST = 0.1
 _SHIFT = 12  #: pixels, at most
 _DEPTH_SHIFT = 0.08  #: metres, at most
 
@@ -27,8 +29,8 @@ class Batch:
         crops: (B, 1, 216, 176) network input.
         frames: (B, 4) crop frames.
         pixels: (B, 19, 2) joints in crop pixels.
-        joints: (B, 19, 3) metres, optical frame.
-        weight: (B, 19) 0 where a joint cannot be asked for (outside the crop).
+        joints: (B, 19, 3) metres, optical frame; zero depth where unknown.
+        weight: (B, 19) 0 where a joint cannot be asked for: outside the crop, or unknown.
         visible: (B, 19) uint8, as in the shards.
     """
 
@@ -41,17 +43,20 @@ class Batch:
 
 
 class CropSet:
-    """All crops of a folder of shards, in memory as 16-bit integers."""
+    """All crops of one or several folders of shards, in memory as 16-bit integers."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, *folders: Path) -> None:
+        self._folders = folders
+        self._read: set[Path] = set()
         self._shards: list[Shard] = []
         self.rescan()
 
     def rescan(self) -> None:
         """Take in shards that were added since."""
-        for path in list_shards(self._folder)[len(self._shards) :]:
-            self._shards.append(read(path))
+        for path in (path for folder in self._folders for path in list_shards(folder)):
+            if path not in self._read:
+                self._shards.append(read(path))
+                self._read.add(path)
         self._where = [
             (s, i) for s, shard in enumerate(self._shards) for i in range(len(shard.depth))
         ]
@@ -130,7 +135,7 @@ def _to_batch(
         & (pixels[..., 0] <= crops.WIDTH - 1)
         & (pixels[..., 1] >= 0)
         & (pixels[..., 1] <= crops.HEIGHT - 1)
-        & (joints[..., 2] > 0.1)
+        & (joints[..., 2] > NEAREST)
     )
     # A joint beyond the image's edge is a guess: it counts, but less.
     weight = inside * np.where(visible == OUTSIDE, 0.3, 1.0)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from depth_pose_ros.network.fcn import FcnOutput, heat_probability, log_heat
 from depth_pose_ros.skeleton import EDGES
-from depth_pose_training.batches import Batch
+from depth_pose_training.batches import NEAREST, Batch
 
 _PARENTS = [e.parent for e in EDGES]
 _CHILDREN = [e.child for e in EDGES]
@@ -78,7 +78,7 @@ def fcn_loss(output: FcnOutput, batch: Batch, stride: int, sigma: float) -> FcnL
         x = (probability.sum(2) * torch.arange(w)).sum(-1)
         y = (probability.sum(3) * torch.arange(h)).sum(-1)
         position = _weighted((x - cells[..., 0]).abs() + (y - cells[..., 1]).abs(), batch.weight)
-        total = heat + 0.2 * position
+        total = heat + 0.5 * position
     else:
         squared = (output.heat - target).square().sum((2, 3))
         heat, position = _weighted(squared, batch.weight), torch.zeros(())
@@ -94,6 +94,7 @@ def fcn_loss(output: FcnOutput, batch: Batch, stride: int, sigma: float) -> FcnL
         true = batch.joints[:, _CHILDREN] - batch.joints[:, _PARENTS]
         read = _near(output.displacement.unflatten(1, (len(EDGES), 3)), batch.pixels, stride)
         wrong = (read - true[..., None]).abs().sum(2).mean(-1)
-        displacement = _weighted(wrong, batch.weight[:, _PARENTS])
+        known = (batch.joints[:, _CHILDREN, 2] > NEAREST).to(wrong.dtype)
+        displacement = _weighted(wrong, batch.weight[:, _PARENTS] * known)
         total = total + 1.0 * displacement
     return FcnLoss(total, heat, position, depth, displacement)

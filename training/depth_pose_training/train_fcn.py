@@ -67,7 +67,9 @@ def _batches(data: CropSet, size: int, seed: int, done: int) -> Iterator[Batch]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of training shards")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", required=True, help="folders of training shards"
+    )
     parser.add_argument("--validation", type=Path, required=True, help="folder of held-out shards")
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and log")
     parser.add_argument("--fcn", choices=("compact", "paper"), default="compact")
@@ -86,7 +88,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    data, held_out = CropSet(args.data), CropSet(args.validation)
+    data, held_out = CropSet(*args.data), CropSet(args.validation)
 
     model = build_fcn(args.fcn, displacement=args.fcn == "compact")
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
