@@ -7,7 +7,8 @@ from pathlib import Path
 from depth_pose_ros import weights
 from depth_pose_ros.estimator import FINDER
 from depth_pose_ros.network.finder import Finder, FinderConfig
-from depth_pose_training import run_folder
+from depth_pose_training import options, run_folder
+from depth_pose_training.checkpoints import CheckpointError, read
 from depth_pose_training.run_folder import RunError
 
 
@@ -36,8 +37,8 @@ def assemble(run: Path, finder: Path, out: Path, fcn: Path | None = None) -> Non
         raise RunError(f"{finder} is missing: run depth_pose_training.train_finder first")
     finder_network = Finder(FinderConfig())
     try:
-        finder_network.load_state_dict(run_folder.read(finder)["model"])
-    except (RuntimeError, KeyError) as error:
+        finder_network.load_state_dict(read(finder)["model"])
+    except (RuntimeError, KeyError, CheckpointError) as error:
         raise RunError(f"{finder} is not a person finder's checkpoint: {error}") from error
     out.parent.mkdir(parents=True, exist_ok=True)
     weights.save_modules(
@@ -49,17 +50,23 @@ def assemble(run: Path, finder: Path, out: Path, fcn: Path | None = None) -> Non
     )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command line."""
+def arguments() -> argparse.ArgumentParser:
+    """The step's options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="folder of the model's steps")
     parser.add_argument("--fcn", type=Path, help="step 1's checkpoint, if it is elsewhere")
     parser.add_argument("--finder", type=Path, required=True, help="train_finder's checkpoint.pt")
     parser.add_argument("--out", type=Path, required=True, help="models/<name>.safetensors")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    args = options.parse(arguments(), "assemble", argv)
+    options.save(args.run, "assemble", args)
     assemble(args.run, args.finder, args.out, args.fcn)
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB, {weights.module_names(args.out)}")
 
 
 if __name__ == "__main__":
-    main()
+    options.command(main)

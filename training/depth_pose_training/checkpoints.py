@@ -1,45 +1,84 @@
-"""A network's training run on disk: its last checkpoint and its log."""
+"""A training run on disk: its last checkpoint, whole or not at all, and its log."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from torch.optim import Optimizer
 from tqdm import tqdm
 
-_CHECKPOINT, _LOG = "checkpoint.pt", "log.jsonl"
+from depth_pose_training.errors import UserError
 
 
-def resume(folder: Path, model: nn.Module, optimiser: Optimizer) -> int:
-    """Load a run's last checkpoint, where there is one.
+class CheckpointError(UserError):
+    """A checkpoint cannot be read, or belongs to another run."""
 
-    Returns:
-        Steps done, 0 for a new run.
+
+def write_whole(path: Path, data: dict[str, Any]) -> None:
+    """Save tensors; a kill, or a power cut, at any moment leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        torch.save(data, file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Saved tensors, on the processor; no code runs from the file.
+
+    Raises:
+        CheckpointError: it is not such a file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / _CHECKPOINT
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"])
+    try:
+        data: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # torch raises many kinds
+        raise CheckpointError(f"{path} is not a checkpoint: {error}") from error
+    return data
 
 
-def save(folder: Path, model: nn.Module, optimiser: Optimizer, report: dict[str, Any]) -> None:
-    """Log a report, which has the key ``step``, and replace the checkpoint, whole or not at all."""
-    tqdm.write(json.dumps(report))
-    with (folder / _LOG).open("a") as log:
-        log.write(json.dumps(report) + "\n")
-    part = folder / f"{_CHECKPOINT}.part"
-    torch.save(
-        {
-            "model": model.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "step": report["step"],
-        },
-        part,
-    )
-    part.replace(folder / _CHECKPOINT)
+class Files:
+    """One training's checkpoint and log.
+
+    Args:
+        checkpoint: path of the file of the last state.
+        log: path of the file of reports, a JSON object with the key "step" per line.
+    """
+
+    def __init__(self, checkpoint: Path, log: Path) -> None:
+        self.checkpoint = checkpoint
+        self._log = log
+
+    def last(self) -> dict[str, Any] | None:
+        """The last state, or None for a new run."""
+        return read(self.checkpoint) if self.checkpoint.exists() else None
+
+    def keep(self, report: dict[str, Any], state: dict[str, Any]) -> None:
+        """Log a report and replace the state."""
+        tqdm.write(json.dumps(report))
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("a") as log:
+            log.write(json.dumps(report) + "\n")
+        write_whole(self.checkpoint, state)
+
+    def forget_after(self, step: int) -> None:
+        """Drop reports that a kill cut off, or whose state it kept from being written."""
+        if not self._log.exists():
+            return
+        lines = self._log.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if _step(line) <= step]
+        if len(kept) < len(lines):
+            part = self._log.with_name(self._log.name + ".part")
+            part.write_text("".join(kept))
+            part.replace(self._log)
+
+
+def _step(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")

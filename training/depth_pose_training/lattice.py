@@ -16,13 +16,17 @@ from depth_pose_ros.network.tower import STRIDE, Tower
 LATTICE = 4  #: pixels between neighbouring proposals, the tower's stride before its last pool
 
 
-def lattice_proposals(windows: Tensor, towers: int, generator: torch.Generator) -> Tensor:
+def lattice_phase(batch: int, towers: int, generator: torch.Generator) -> Tensor:
+    """(B, towers, 2) int64 pixels by which lattices are moved, at random."""
+    return torch.randint(LATTICE, (batch, towers, 2), generator=generator)
+
+
+def lattice_proposals(windows: Tensor, phase: Tensor) -> Tensor:
     """Every fourth pixel of every part's window, both ways.
 
     Args:
         windows: (B, K, w * w, 2) int64, all pixels of each window, row by row.
-        towers: 1 or K; parts that share a tower share a lattice.
-        generator: of each lattice's phase.
+        phase: (B, 1 or K, 2) from :func:`lattice_phase`; parts that share a tower share a lattice.
 
     Returns:
         (B, K, m * m, 2) int64 pixels, m = max(1, w // 4).
@@ -30,9 +34,8 @@ def lattice_proposals(windows: Tensor, towers: int, generator: torch.Generator) 
     batch, parts, count, _ = windows.shape
     side = max(1, round(count**0.5) // LATTICE)
     first = windows[:, :, 0]
-    phase = torch.randint(LATTICE, (batch, towers, 2), generator=generator)
-    first = first + (phase.expand(batch, parts, 2) - first) % LATTICE
-    steps = LATTICE * torch.arange(side)
+    first = first + (phase.to(first.device).expand(batch, parts, 2) - first) % LATTICE
+    steps = LATTICE * torch.arange(side, device=windows.device)
     ys, xs = torch.broadcast_tensors(steps[:, None], steps[None, :])
     return first[:, :, None] + torch.stack((xs, ys), dim=-1).flatten(0, 1)
 
@@ -64,11 +67,11 @@ def embed_lattice(matchnet: MatchNet, crops: Tensor, pixels: Tensor) -> Tensor:
     rows, columns = features.shape[-2:]
     table = features.permute(0, 2, 3, 1).reshape(batch * rows * columns * matchnet.towers, -1)
 
-    steps = STRIDE // LATTICE * torch.arange(matchnet.side)
+    steps = STRIDE // LATTICE * torch.arange(matchnet.side, device=pixels.device)
     offsets = (steps[:, None] * columns + steps).flatten()
     cells = at[..., 1] // LATTICE * columns + at[..., 0] // LATTICE
-    cells = cells + (rows * columns) * torch.arange(batch)[:, None, None]
-    towers = torch.arange(matchnet.towers)[:, None, None]
+    cells = cells + (rows * columns) * torch.arange(batch, device=pixels.device)[:, None, None]
+    towers = torch.arange(matchnet.towers, device=pixels.device)[:, None, None]
     index = (cells[..., None] + offsets) * matchnet.towers + towers
     patches = table.index_select(0, index.flatten()).view(batch, parts, count, -1)
     return patches @ matchnet.patch_weight

@@ -19,10 +19,12 @@ from tqdm import tqdm
 from depth_pose_ros.network.config import ModelConfig, Readout
 from depth_pose_ros.network.inference import max_sum, sum_product
 from depth_pose_ros.skeleton import EDGES, NUM_JOINTS
-from depth_pose_training import metrics, run_folder
+from depth_pose_training import metrics, options, run_folder
 from depth_pose_training.batches import CropSet
 from depth_pose_training.cccp import best_length, cccp
+from depth_pose_training.checkpoints import write_whole
 from depth_pose_training.crf import CrfSettings, Objective, expectation_loss, fit
+from depth_pose_training.team import join
 from depth_pose_training.tree_data import TreeData, collect
 from depth_pose_training.tree_problem import TreeProblem, TreeWeights, tree_terms
 
@@ -162,21 +164,20 @@ def state(weights: TreeWeights, config: ModelConfig, temperature: float) -> dict
     return found
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command line."""
-    args = _parser().parse_args(argv)
-    config = run_folder.start(args)
+def run(args: argparse.Namespace) -> None:
+    """The step, by a command line's options."""
+    team = join(args.device)
+    config = run_folder.start(args, "learn_inference")
     need = (run_folder.FCN, run_folder.SURFACE, run_folder.TEMPLATES, run_folder.MATCHNET)
-    network = run_folder.load_network(args.run, config, args.fcn, need)
+    network = run_folder.load_network(args.run, config, args.fcn, need).to(team.device)
     rng = np.random.default_rng(args.seed)
 
-    def gather(folder: Path, count: int, augment: bool) -> TreeData:
-        crops = CropSet(folder)
+    def gather(crops: CropSet, count: int, augment: bool) -> TreeData:
         chosen = rng.permutation(len(crops))[:count]
         return collect(network, crops, chosen, args.stride, rng if augment else None)
 
-    data = gather(args.data, args.crops, augment=True)
-    held_out = gather(args.validation, args.validation_crops, augment=False)
+    data = gather(CropSet(*args.data), args.crops, augment=True)
+    held_out = gather(CropSet(args.validation), args.validation_crops, augment=False)
     start = initial_weights(data, config, args.strength)
     # As a distribution the start is at its best at some temperature, which the field's weights
     # have taken in; the best configuration is the same at all.
@@ -202,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         report({"learner": name, **results[name]})
     # The start is there to compare with: what is kept has been learned.
     best = max(args.learners, key=lambda name: score(results[name]["full"]))
-    run_folder.write(
+    write_whole(
         args.run / run_folder.INFERENCE,
         {"model": state(learned[best][0], config, learned[best][1]), "learner": best},
     )
@@ -210,11 +211,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(json.dumps({"chosen": best, "held_out": results}, indent=1))
 
 
-def _parser() -> argparse.ArgumentParser:
+def arguments() -> argparse.ArgumentParser:
+    """The step's options."""
     parser = argparse.ArgumentParser(description=__doc__)
     run_folder.add_arguments(parser)
     add = parser.add_argument
-    add("--data", type=Path, required=True, help="folder of training shards")
+    add("--data", type=Path, nargs="+", required=True, help="folders of training shards")
     add("--validation", type=Path, required=True, help="folder of held-out shards")
     add("--crops", type=int, default=1000, help="to learn from")
     add("--validation-crops", type=int, default=500, help="to choose by")
@@ -237,8 +239,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--rate", type=float, default=0.02, help="of gradient descent")
     add("--decay", type=float, default=0.01, help="of the field's weights towards the start")
     add("--unary-share", type=float, default=0.2, help="of the loss that parts alone have")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="of the networks")
     return parser
 
 
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    run(options.parse(arguments(), "learn_inference", argv))
+
+
 if __name__ == "__main__":
-    main()
+    options.command(main)

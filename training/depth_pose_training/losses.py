@@ -8,6 +8,7 @@ from torch import Tensor
 from depth_pose_ros.network.fcn import FcnOutput, heat_probability, log_heat
 from depth_pose_ros.skeleton import EDGES
 from depth_pose_training.batches import NEAREST, Batch
+from depth_pose_training.team import average
 
 _PARENTS = [e.parent for e in EDGES]
 _CHILDREN = [e.child for e in EDGES]
@@ -43,8 +44,18 @@ def gaussian_targets(pixels: Tensor, shape: torch.Size, stride: int, sigma: floa
     return gy[..., :, None] * gx[..., None, :]
 
 
+def in_full(output: FcnOutput) -> FcnOutput:
+    """The maps in single precision, whatever the network ran in."""
+    displacement = output.displacement
+    return output._replace(
+        heat=output.heat.float(),
+        depth=output.depth.float(),
+        displacement=None if displacement is None else displacement.float(),
+    )
+
+
 def _weighted(value: Tensor, weight: Tensor) -> Tensor:
-    return (value * weight).sum() / weight.sum().clamp(min=1e-6)
+    return (value * weight).sum() / average(weight.sum()).clamp(min=1e-6)
 
 
 def _near(maps: Tensor, pixels: Tensor, stride: int) -> Tensor:
@@ -66,7 +77,8 @@ def fcn_loss(output: FcnOutput, batch: Batch, stride: int, sigma: float) -> FcnL
 
     The paper's network regresses Gaussians by the mean squared error (Eqn. 6).  The compact one's
     maps are distributions: cross-entropy against the normalised Gaussian, and the L1 distance of
-    their expectation.  Depth is read under the heat map, displacement at the parent.
+    their expectation.  Depth is read under the heat map, displacement at the parent.  Means are
+    over the joints of all processes (:func:`depth_pose_training.team.average`).
     """
     target = gaussian_targets(batch.pixels, output.heat.shape, stride, sigma)
     probability = heat_probability(output)
@@ -75,13 +87,14 @@ def fcn_loss(output: FcnOutput, batch: Batch, stride: int, sigma: float) -> FcnL
         heat = _weighted(-(normal * log_heat(output)).sum((2, 3)), batch.weight)
         h, w = output.heat.shape[-2:]
         cells = batch.pixels / stride
-        x = (probability.sum(2) * torch.arange(w)).sum(-1)
-        y = (probability.sum(3) * torch.arange(h)).sum(-1)
+        columns, rows = (torch.arange(n, device=cells.device) for n in (w, h))
+        x = (probability.sum(2) * columns).sum(-1)
+        y = (probability.sum(3) * rows).sum(-1)
         position = _weighted((x - cells[..., 0]).abs() + (y - cells[..., 1]).abs(), batch.weight)
         total = heat + 0.5 * position
     else:
         squared = (output.heat - target).square().sum((2, 3))
-        heat, position = _weighted(squared, batch.weight), torch.zeros(())
+        heat, position = _weighted(squared, batch.weight), squared.new_zeros(())
         total = heat
     relative = batch.joints[..., 2] - batch.frames[:, None, 3]
     # Joints far beyond the network's range of depth must not dominate.
@@ -89,7 +102,7 @@ def fcn_loss(output: FcnOutput, batch: Batch, stride: int, sigma: float) -> FcnL
     under = probability.detach()
     depth = _weighted(((output.depth * under).sum((2, 3)) - relative).abs(), batch.weight)
     total = total + 4.0 * depth
-    displacement = torch.zeros(())
+    displacement = total.new_zeros(())
     if output.displacement is not None:
         true = batch.joints[:, _CHILDREN] - batch.joints[:, _PARENTS]
         read = _near(output.displacement.unflatten(1, (len(EDGES), 3)), batch.pixels, stride)

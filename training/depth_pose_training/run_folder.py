@@ -15,16 +15,23 @@ from torch import Tensor
 from depth_pose_ros.network import config as configs
 from depth_pose_ros.network.config import ModelConfig
 from depth_pose_ros.network.model import PoseNetwork
+from depth_pose_training import options
+from depth_pose_training.checkpoints import read
+from depth_pose_training.errors import UserError
+from depth_pose_training.team import ALONE, Team
 
 CONFIG = "config.json"  #: the model's configuration
 FCN = "checkpoint.pt"  #: step 1, train_fcn
+FCN_LOG = "log.jsonl"
+TENSORBOARD = "tensorboard"  #: folder
 SURFACE = "surface.pt"  #: surface
 TEMPLATES = "templates.pt"  #: step 2, templates
 MATCHNET = "matchnet.pt"  #: step 2, train_matchnet
+MATCHNET_LOG = "matchnet.jsonl"
 INFERENCE = "inference.pt"  #: step 3, learn_inference
 
 
-class RunError(ValueError):
+class RunError(UserError):
     """A step was asked for before the steps it needs, or with files that do not fit."""
 
 
@@ -40,8 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=2)
 
 
-def start(args: argparse.Namespace) -> ModelConfig:
+def start(args: argparse.Namespace, step: str, team: Team = ALONE) -> ModelConfig:
     """Seed, threads, the run folder and its configuration, from :func:`add_arguments`' options.
+
+    The options are kept in the folder, in the section ``step`` of ``options.yaml``.
 
     Raises:
         RunError: another configuration than the folder's.
@@ -50,7 +59,6 @@ def start(args: argparse.Namespace) -> ModelConfig:
     torch.manual_seed(args.seed)
     # Probabilities of next to nothing are numbers that processors are very slow with.
     torch.set_flush_denormal(True)
-    args.run.mkdir(parents=True, exist_ok=True)
     path = args.run / CONFIG
     kept = kept_config(args.run) if path.exists() else None
     if args.config is None:
@@ -58,10 +66,17 @@ def start(args: argparse.Namespace) -> ModelConfig:
     elif args.config in ("compact", "paper"):
         wanted = getattr(configs, args.config)()
     else:
-        wanted = ModelConfig.from_json(Path(args.config).read_text())
+        try:
+            wanted = ModelConfig.from_json(Path(args.config).read_text())
+        except OSError as error:
+            raise RunError(f"--config {args.config}: {error.strerror}") from error
     if kept is not None and kept != wanted:
         raise RunError(f"{path} holds another configuration: use another --run, or no --config")
-    path.write_text(wanted.to_json() + "\n")
+    if team.leads:
+        args.run.mkdir(parents=True, exist_ok=True)
+        path.write_text(wanted.to_json() + "\n")
+        options.save(args.run, step, args)
+    team.wait()
     return wanted
 
 
@@ -113,19 +128,6 @@ def load_network(
     except (RuntimeError, KeyError) as error:
         raise RunError(f"the files in {run} do not fit its configuration: {error}") from error
     return network
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A step's file; no code runs from it."""
-    data: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return data
-
-
-def write(path: Path, data: dict[str, Any]) -> None:
-    """Write a step's file; it appears only when it is complete."""
-    part = path.with_suffix(".part")
-    torch.save(data, part)
-    part.replace(path)
 
 
 def log(run: Path, step: str, entry: dict[str, Any]) -> None:

@@ -16,8 +16,10 @@ from tqdm import tqdm
 
 from depth_pose_ros.crops import DEPTH_RANGE, FAR
 from depth_pose_ros.skeleton import JOINTS
-from depth_pose_training import run_folder
+from depth_pose_training import options, run_folder
 from depth_pose_training.batches import Batch, CropSet
+from depth_pose_training.checkpoints import write_whole
+from depth_pose_training.errors import UserError
 from depth_pose_training.synthetic.samples import VISIBLE
 
 
@@ -25,7 +27,8 @@ def depths_below(batch: Batch) -> Tensor:
     """(B, 19) metres, joint's depth minus the measured one at its pixel; NaN where not in sight."""
     height, width = batch.crops.shape[-2:]
     x, y = (batch.pixels[..., i].round().long() for i in range(2))
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height) & (batch.visible == VISIBLE)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    inside &= (batch.visible == VISIBLE) & (batch.weight > 0)
     index = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
     value = batch.crops.flatten(1).gather(1, index)
     # -1 and FAR are clipped or missing values.
@@ -38,7 +41,7 @@ def surface_offsets(data: CropSet, limit: int, seed: int) -> Tensor:
     """(19,) metres, medians over ``limit`` random crops.
 
     Raises:
-        ValueError: a joint that is never in sight.
+        UserError: a joint that is never in sight.
     """
     chosen = np.random.default_rng(seed).permutation(len(data))[:limit]
     parts = np.array_split(chosen, max(1, len(chosen) // 64))
@@ -46,24 +49,35 @@ def surface_offsets(data: CropSet, limit: int, seed: int) -> Tensor:
     offsets = below.nanmedian(0).values
     if offsets.isnan().any():
         missing = [name for name, v in zip(JOINTS, offsets.isnan(), strict=True) if v]
-        raise ValueError(f"never in sight: {', '.join(missing)}; more crops are needed")
+        raise UserError(f"never in sight: {', '.join(missing)}; more crops are needed")
     return offsets
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command line."""
+def arguments() -> argparse.ArgumentParser:
+    """The step's options."""
     parser = argparse.ArgumentParser(description=__doc__)
     run_folder.add_arguments(parser)
-    parser.add_argument("--data", type=Path, required=True, help="folder of training shards")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", required=True, help="folders of training shards"
+    )
     parser.add_argument("--crops", type=int, default=4000, help="how many to look at")
-    args = parser.parse_args(argv)
-    run_folder.start(args)
-    offsets = surface_offsets(CropSet(args.data), args.crops, args.seed)
-    run_folder.write(args.run / run_folder.SURFACE, {"surface_offset": offsets})
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """The step, by a command line's options."""
+    run_folder.start(args, "surface")
+    offsets = surface_offsets(CropSet(*args.data), args.crops, args.seed)
+    write_whole(args.run / run_folder.SURFACE, {"surface_offset": offsets})
     millimetres = {k: round(1000 * float(v)) for k, v in zip(JOINTS, offsets, strict=True)}
     run_folder.log(args.run, "surface", {"millimetres": millimetres, "crops": args.crops})
     print(json.dumps(millimetres, indent=1))
 
 
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    run(options.parse(arguments(), "surface", argv))
+
+
 if __name__ == "__main__":
-    main()
+    options.command(main)

@@ -19,8 +19,10 @@ from tqdm import tqdm
 from depth_pose_ros.network.matchnet import cut_patches
 from depth_pose_ros.network.tower import patch_extent
 from depth_pose_ros.skeleton import JOINTS, NUM_JOINTS
-from depth_pose_training import run_folder
+from depth_pose_training import options, run_folder
 from depth_pose_training.batches import CropSet
+from depth_pose_training.checkpoints import write_whole
+from depth_pose_training.errors import UserError
 from depth_pose_training.synthetic.samples import VISIBLE
 
 
@@ -70,10 +72,10 @@ def cluster(
         (T, P, P) templates, the largest cluster's first; (T,) sizes.
 
     Raises:
-        ValueError: fewer patches than clusters.
+        UserError: fewer patches than clusters.
     """
     if len(patches) < count:
-        raise ValueError(f"{len(patches)} patches cannot make {count} templates: use more crops")
+        raise UserError(f"{len(patches)} patches cannot make {count} templates: use more crops")
     # The box of `patch` pixels round the middle one starts patch / 2 before it.
     first = patches.shape[1] // 2 - patch // 2
     nominal = patches[:, first : first + patch, first : first + patch].reshape(len(patches), -1)
@@ -90,38 +92,47 @@ def make_templates(
     """(19, T, P, P) templates of all parts and their (19, T) clusters' sizes.
 
     Raises:
-        ValueError: a part is too seldom in sight.
+        UserError: a part is too seldom in sight.
     """
     templates, sizes = [], []
     found = true_patches(data, patch_extent(patch), per_part, seed)
     for name, patches in tqdm(zip(JOINTS, found, strict=True), total=NUM_JOINTS, unit="part"):
         try:
             centres, size = cluster(patches, count, patch, seed)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error
         templates.append(centres)
         sizes.append(size)
     return torch.from_numpy(np.stack(templates)), torch.from_numpy(np.stack(sizes))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command line."""
+def arguments() -> argparse.ArgumentParser:
+    """The step's options."""
     parser = argparse.ArgumentParser(description=__doc__)
     run_folder.add_arguments(parser)
-    parser.add_argument("--data", type=Path, required=True, help="folder of training shards")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", required=True, help="folders of training shards"
+    )
     parser.add_argument("--per-part", type=int, default=3000, help="patches per part")
-    args = parser.parse_args(argv)
-    config = run_folder.start(args)
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """The step, by a command line's options."""
+    config = run_folder.start(args, "templates")
     templates, sizes = make_templates(
-        CropSet(args.data), config.templates, config.patch, args.per_part, args.seed
+        CropSet(*args.data), config.templates, config.patch, args.per_part, args.seed
     )
-    run_folder.write(
-        args.run / run_folder.TEMPLATES, {"templates": templates.half(), "sizes": sizes}
-    )
+    write_whole(args.run / run_folder.TEMPLATES, {"templates": templates.half(), "sizes": sizes})
     report = {name: s.tolist() for name, s in zip(JOINTS, sizes, strict=True)}
     run_folder.log(args.run, "templates", {"sizes": report})
     print(json.dumps(report))
 
 
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    run(options.parse(arguments(), "templates", argv))
+
+
 if __name__ == "__main__":
-    main()
+    options.command(main)

@@ -1,46 +1,56 @@
-"""Step 1 of Algorithm 1: the fully convolutional network.
+"""Step 1 of Algorithm 1: the fully convolutional network (Eqn. 6).
 
-``python -m depth_pose_training.train_fcn --help``.  A stopped run goes on from its last checkpoint.
+``python -m depth_pose_training.train_fcn --help``, or the same under ``torchrun`` for many
+processes.  A stopped run goes on from its last checkpoint.
 """
 
 import argparse
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
-from tqdm import tqdm
+from torch import Tensor, nn
 
-from depth_pose_ros.network.fcn import build_fcn, heat_probability
+from depth_pose_ros.network.fcn import CompactFcn, PaperFcn, build_fcn, heat_probability
+from depth_pose_ros.network.proposals import coarse_maximum
+from depth_pose_training import engine, options, run_folder
 from depth_pose_training.batches import Batch, CropSet
-from depth_pose_training.checkpoints import resume, save
-from depth_pose_training.losses import fcn_loss
-from depth_pose_training.schedule import one_cycle, set_rate
+from depth_pose_training.board import Board, Image, skeletons
+from depth_pose_training.checkpoints import Files
+from depth_pose_training.engine import Learner, Plan
+from depth_pose_training.losses import fcn_loss, in_full
+from depth_pose_training.recipes import Recipe
+from depth_pose_training.streams import CropStream, to_device
+from depth_pose_training.team import Team, join
 
 #: Standard deviation of the target Gaussians, crop pixels.
 SIGMA = {"compact": 5.0, "paper": 8.0}
+#: The paper's numbers (Sect. 5.1), and ours.
+RECIPES = {"compact": Recipe("adamw", 3e-3, 24), "paper": Recipe("sgd", 0.01, 20)}
+_SHOWN = 6  # crops in TensorBoard's pictures
 
 
-def validate(model: nn.Module, data: CropSet, limit: int = 1000) -> dict[str, float]:
+@torch.no_grad()
+def validate(
+    model: nn.Module, data: CropSet, device: torch.device, limit: int = 1000
+) -> dict[str, float]:
     """Median and mean soft-argmax error (crop pixels) and mean depth error (mm) of shown joints."""
     model.eval()
+    stride = int(model.stride)  # type: ignore[arg-type]
     errors, depths = [], []
-    with torch.no_grad():
-        for start in range(0, min(limit, len(data)), 25):
-            batch = data.batch(np.arange(start, min(start + 25, len(data))))
-            output = model(batch.crops.contiguous(memory_format=torch.channels_last))
-            p = heat_probability(output)
-            h, w = p.shape[-2:]
-            stride = int(model.stride)  # type: ignore[arg-type]
-            x = (p.sum(2) * torch.arange(w)).sum(-1) * stride
-            y = (p.sum(3) * torch.arange(h)).sum(-1) * stride
-            z = (p * output.depth).sum((2, 3)) + batch.frames[:, None, 3]
-            shown = batch.visible == 1
-            errors.append((torch.stack((x, y), -1) - batch.pixels).norm(dim=-1)[shown])
-            depths.append((z - batch.joints[..., 2]).abs()[shown])
+    for start in range(0, min(limit, len(data)), 25):
+        batch = to_device(data.batch(np.arange(start, min(start + 25, len(data)))), device)
+        output = model(batch.crops.contiguous(memory_format=torch.channels_last))
+        p = heat_probability(output)
+        rows, columns = (torch.arange(n, device=device) for n in p.shape[-2:])
+        x = (p.sum(2) * columns).sum(-1) * stride
+        y = (p.sum(3) * rows).sum(-1) * stride
+        z = (p * output.depth).sum((2, 3)) + batch.frames[:, None, 3]
+        shown = batch.visible == 1
+        errors.append((torch.stack((x, y), -1) - batch.pixels).norm(dim=-1)[shown])
+        depths.append((z - batch.joints[..., 2]).abs()[shown])
     model.train()
     error, depth = torch.cat(errors), torch.cat(depths)
     return {
@@ -51,81 +61,79 @@ def validate(model: nn.Module, data: CropSet, limit: int = 1000) -> dict[str, fl
     }
 
 
-def _batches(data: CropSet, size: int, seed: int, done: int) -> Iterator[Batch]:
-    """Endless shuffled epochs, a batch ahead of their use; new shards join at each."""
-    epoch = done  # a resumed run sees a new order, not the first epoch's again
-    with ThreadPoolExecutor(1) as ahead:
-        while True:
-            data.rescan()
-            batches = data.epoch(size, np.random.default_rng((seed, epoch)))
-            waiting = ahead.submit(next, batches, None)
-            while (batch := waiting.result()) is not None:
-                waiting = ahead.submit(next, batches, None)
-                yield batch
-            epoch += 1
+@torch.no_grad()
+def picture(model: CompactFcn | PaperFcn, data: CropSet, device: torch.device) -> Image:
+    """The maxima of some held-out crops' heat maps as skeletons, under the truth."""
+    model.eval()
+    batch = to_device(data.batch(np.linspace(0, len(data) - 1, _SHOWN).astype(np.int64)), device)
+    output = model(batch.crops)
+    model.train()
+    return skeletons(batch, coarse_maximum(output, model.stride, refine=output.logits))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--data", type=Path, nargs="+", required=True, help="folders of training shards"
-    )
-    parser.add_argument("--validation", type=Path, required=True, help="folder of held-out shards")
-    parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and log")
-    parser.add_argument("--fcn", choices=("compact", "paper"), default="compact")
-    parser.add_argument("--steps", type=int, default=8000)
-    parser.add_argument("--batch", type=int, default=24)
-    parser.add_argument("--rate", type=float, default=3e-3, help="highest learning rate")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--checkpoint-every", type=int, default=250, help="steps")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument(
-        "--precision",
-        choices=("fp32", "bf16"),
-        default="fp32",
-        help="bf16 pays only on processors with AMX; it is slower than fp32 on others",
-    )
-    args = parser.parse_args()
+def learner(
+    model: CompactFcn | PaperFcn, recipe: Recipe, held_out: CropSet, sigma: float,
+    team: Team, plan: Plan,
+) -> Learner[Batch]:  # fmt: skip
+    """The network as :func:`depth_pose_training.engine.fit` wants it."""
+    model.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def loss(module: nn.Module, batch: Batch, step: int) -> Tensor:
+        with team.autocast(plan.precision):
+            output = module(batch.crops.contiguous(memory_format=torch.channels_last))
+        return fcn_loss(in_full(output), batch, model.stride, sigma).total
+
+    def report() -> dict[str, Any]:
+        return validate(model, held_out, team.device)
+
+    def draw() -> Image:
+        return picture(model, held_out, team.device)
+
+    return Learner(model, model, recipe.make(model), loss, report, draw)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train by a command line's options; returns the steps done."""
+    team = join(args.device)
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
+    recipe = RECIPES[args.fcn].changed(args.optimiser, args.rate, args.batch)
+    plan = Plan(args.steps, args.checkpoint_every, recipe.rate, args.first_step, args.precision)
+    if team.leads:
+        options.save(args.out, "train_fcn", args)
     data, held_out = CropSet(*args.data), CropSet(args.validation)
-
     model = build_fcn(args.fcn, displacement=args.fcn == "compact")
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(model.parameters(), lr=args.rate, weight_decay=0.01)
-    step = resume(args.out, model, optimiser)
-    started, bar = time.monotonic(), tqdm(total=args.steps, initial=step, unit="step")
-    running: list[float] = []
-    for batch in _batches(data, args.batch, args.seed, step):
-        if step >= args.steps:
-            break
-        with torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16"):
-            output = model(batch.crops.contiguous(memory_format=torch.channels_last))
-        output = output._replace(
-            heat=output.heat.float(),
-            depth=output.depth.float(),
-            displacement=None if output.displacement is None else output.displacement.float(),
-        )
-        loss = fcn_loss(output, batch, model.stride, SIGMA[args.fcn])
-        optimiser.zero_grad(set_to_none=True)
-        loss.total.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-        set_rate(optimiser, one_cycle(step, args.steps, args.rate))
-        optimiser.step()
-        step += 1
-        bar.update()
-        running.append(float(loss.total.detach()))
-        if step % args.checkpoint_every == 0 or step == args.steps:
-            report = {
-                "step": step,
-                "crops": len(data),
-                "loss": float(np.mean(running)),
-                "seconds": round(time.monotonic() - started, 1),
-                **validate(model, held_out),
-            }
-            running.clear()
-            save(args.out, model, optimiser, report)
+    return engine.fit(
+        learner(model, recipe, held_out, SIGMA[args.fcn], team, plan),
+        CropStream(data, recipe.batch, args.seed, team, args.workers),
+        plan,
+        Files(args.out / run_folder.FCN, args.out / run_folder.FCN_LOG),
+        team,
+        Board(args.out / run_folder.TENSORBOARD / "fcn" if team.leads else None),
+    )
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The step's options."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--data", type=Path, nargs="+", required=True, help="folders of training shards")
+    add("--validation", type=Path, required=True, help="folder of held-out shards")
+    add("--out", type=Path, required=True, help="folder of checkpoints and log")
+    add("--fcn", choices=("compact", "paper"), default="compact")
+    add("--optimiser", choices=("sgd", "adamw"), help="default: the paper's, or adamw for compact")
+    add("--rate", type=float, help="highest learning rate")
+    add("--batch", type=int, help="crops per step, of all processes together")
+    add("--seed", type=int, default=0)
+    add("--threads", type=int, default=2)
+    engine.add_arguments(parser, steps=8000, every=250)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    run(options.parse(arguments(), "train_fcn", argv))
 
 
 if __name__ == "__main__":
-    main()
+    options.command(main)

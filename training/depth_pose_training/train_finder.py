@@ -1,25 +1,35 @@
 """The person finder: ``python -m depth_pose_training.train_finder --help``."""
 
 import argparse
-import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from depth_pose_ros import drawing
 from depth_pose_ros.camera import Camera
 from depth_pose_ros.network.finder import Finder, FinderConfig, FinderOutput
-from depth_pose_ros.people import pick
+from depth_pose_ros.people import Find, pick
 from depth_pose_ros.skeleton import INDEX
-from depth_pose_training.checkpoints import resume, save
-from depth_pose_training.schedule import one_cycle, set_rate
+from depth_pose_training import engine, options, run_folder
+from depth_pose_training.board import Board, Image
+from depth_pose_training.checkpoints import Files
+from depth_pose_training.engine import Learner, Plan
+from depth_pose_training.recipes import Recipe
+from depth_pose_training.streams import Place, StreamError, to_device
 from depth_pose_training.synthetic.samples import VISIBLE
 from depth_pose_training.synthetic.shards import list_shards, read
+from depth_pose_training.team import Team, average, join
 
+_THRESHOLD = 0.35  #: of the heat, for validation
+_SHOWN = 8  # frames in TensorBoard's pictures
 _SPINE = INDEX["MiddleSpine"]
 _TORSO = [INDEX[k] for k in ("UpperSpine", "MiddleSpine", "DownSpine", "LeftHip", "RightHip",
                              "LeftShoulder", "RightShoulder", "Head")]  # fmt: skip
@@ -43,10 +53,17 @@ class FinderBatch:
 
 
 class FrameSet:
-    """Whole frames of a folder of shards."""
+    """Whole frames of folders of shards; those without any (of real crops) are left out.
 
-    def __init__(self, folder: Path) -> None:
-        shards = [read(p) for p in list_shards(folder)]
+    Raises:
+        StreamError: there is no frame at all.
+    """
+
+    def __init__(self, *folders: Path) -> None:
+        paths = [path for folder in folders for path in list_shards(folder)]
+        shards = [shard for shard in map(read, paths) if len(shard.view_depth)]
+        if not shards:
+            raise StreamError(f"no whole frames in {', '.join(str(f) for f in folders)}")
         self.depth = np.concatenate([s.view_depth for s in shards])
         self.camera = np.concatenate([s.view_camera for s in shards])
         self.joints = np.concatenate([s.view_joints for s in shards])
@@ -95,8 +112,9 @@ class FrameSet:
 def finder_loss(output: FinderOutput, batch: FinderBatch, stride: int) -> Tensor:
     """Penalty-reduced focal loss of the heat, L1 of offset and depth near each person."""
     h, w = output.heat.shape[-2:]
-    x = torch.arange(w) * stride - batch.centre[..., 0:1]
-    y = torch.arange(h) * stride - batch.centre[..., 1:2]
+    device = batch.centre.device
+    x = torch.arange(w, device=device) * stride - batch.centre[..., 0:1]
+    y = torch.arange(h, device=device) * stride - batch.centre[..., 1:2]
     sigma = (0.13 * batch.focal[:, None] / batch.centre[..., 2]).clamp(min=3.0)[..., None]
     gauss = (
         torch.exp(-(y * y) / (2 * sigma * sigma))[..., :, None]
@@ -114,18 +132,20 @@ def finder_loss(output: FinderOutput, batch: FinderBatch, stride: int) -> Tensor
     probability = output.heat.sigmoid().clamp(1e-5, 1 - 1e-5)
     gain = positive * (1 - probability).square() * probability.log()
     cost = (1 - positive) * (1 - target).pow(4) * probability.square() * (1 - probability).log()
-    heat = -(gain + cost * ~ignored).sum() / positive.sum().clamp(min=1)
+    heat = -(gain + cost * ~ignored).sum() / average(positive.sum()).clamp(min=1)
     near = (gauss > 0.5) & wanted
     dx = (output.offset[:, None, 0] + x[..., None, :]).abs()
     dy = (output.offset[:, None, 1] + y[..., :, None]).abs()
     dz = (output.depth[:, None] - batch.centre[..., 2, None, None]).abs()
     weight = gauss * near
-    place = ((0.2 * (dx + dy) + 3.0 * dz) * weight).sum() / weight.sum().clamp(min=1)
+    place = ((0.2 * (dx + dy) + 3.0 * dz) * weight).sum() / average(weight.sum()).clamp(min=1)
     return heat + place
 
 
 @torch.no_grad()
-def validate(model: Finder, data: FrameSet, threshold: float, limit: int = 800) -> dict[str, float]:
+def validate(
+    model: Finder, data: FrameSet, threshold: float, device: torch.device, limit: int = 800
+) -> dict[str, float]:
     """Recall of the people asked for, false people per frame, and the finds' 3-D error (mm)."""
     model.eval()
     wanted = matched = false = 0
@@ -133,9 +153,7 @@ def validate(model: Finder, data: FrameSet, threshold: float, limit: int = 800) 
     for k in range(min(limit, len(data))):
         i = np.array([k])
         batch = data.batch(i, model.multiple)
-        fx, fy, cx, cy, w, h = (float(v) for v in data.camera[k])
-        camera = Camera(fx, fy, cx, cy, int(w), int(h))
-        finds = pick(model(batch.depth), camera, model.stride, threshold, 6)
+        finds = _finds(model, data, k, threshold, device)
         spines = data.joints[k][: data.people[k], _SPINE]
         status = batch.status[0].numpy()[: len(spines)]
         wanted += int((status == 1).sum())
@@ -158,44 +176,118 @@ def validate(model: Finder, data: FrameSet, threshold: float, limit: int = 800) 
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of training shards")
-    parser.add_argument("--validation", type=Path, required=True, help="folder of held-out shards")
-    parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and log")
-    parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--checkpoint-every", type=int, default=500, help="steps")
-    args = parser.parse_args()
+def _finds(
+    model: Finder, data: FrameSet, k: int, threshold: float, device: torch.device
+) -> list[Find]:
+    batch = to_device(data.batch(np.array([k]), model.multiple), device)
+    output = FinderOutput(*(o.cpu() for o in model(batch.depth)))
+    return pick(output, _camera(data, k), model.stride, threshold, 6)
+
+
+def _camera(data: FrameSet, k: int) -> Camera:
+    fx, fy, cx, cy, w, h = (float(v) for v in data.camera[k])
+    return Camera(fx, fy, cx, cy, int(w), int(h))
+
+
+@torch.no_grad()
+def picture(model: Finder, data: FrameSet, threshold: float, device: torch.device) -> Image:
+    """Some held-out frames: crosses where people are asked for, circles where they are found."""
+    model.eval()
+    frames = []
+    for k in np.linspace(0, len(data) - 1, _SHOWN).astype(int).tolist():
+        camera = _camera(data, k)
+        depth = data.depth[k, : camera.height, : camera.width].astype(np.float32) / np.float32(1000)
+        image = drawing.colourise(depth, 0.5, 6.0)
+        centre, status = data.centres(np.array([k]))
+        for u, v, _ in centre[0][status[0] == 1]:
+            at = (round(float(u)), round(float(v)))
+            cv2.drawMarker(image, at, drawing.MIDDLE, cv2.MARKER_CROSS, 12, 2)
+        for find in _finds(model, data, k, threshold, device):
+            u, v = camera.project(find.centre)
+            cv2.circle(image, (round(float(u)), round(float(v))), 9, drawing.RIGHT, 2)
+        frames.append(image)
+    model.train()
+    return drawing.montage(frames, 4)
+
+
+class FrameStream:
+    """Frames drawn at random, this process's share of each batch; a step's are always the same."""
+
+    def __init__(self, data: FrameSet, size: int, seed: int, team: Team, multiple: int) -> None:
+        self._data, self._size, self._seed = data, size, seed
+        self._rows, self._team, self._multiple = team.share(size), team, multiple
+
+    def start(
+        self, place: Mapping[str, int] | None, step: int
+    ) -> Iterator[tuple[FinderBatch, Place]]:
+        """See :class:`depth_pose_training.streams.Stream`."""
+        for number in count(step + 1):
+            drawn = np.random.default_rng((self._seed, number))
+            chosen = drawn.integers(0, len(self._data), self._size)[self._rows]
+            flips = np.random.default_rng((self._seed, number, self._team.rank))
+            yield self._data.batch(chosen, self._multiple, flips), {}
+
+
+def learner(
+    model: Finder, recipe: Recipe, held_out: FrameSet, team: Team, plan: Plan
+) -> Learner[FinderBatch]:
+    """The network as :func:`depth_pose_training.engine.fit` wants it."""
+    model.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def loss(module: nn.Module, batch: FinderBatch, step: int) -> Tensor:
+        with team.autocast(plan.precision):
+            output = module(batch.depth)
+        return finder_loss(FinderOutput(*(o.float() for o in output)), batch, model.stride)
+
+    def report() -> dict[str, Any]:
+        return validate(model, held_out, _THRESHOLD, team.device)
+
+    def draw() -> Image:
+        return picture(model, held_out, _THRESHOLD, team.device)
+
+    return Learner(model, model, recipe.make(model), loss, report, draw)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train by a command line's options; returns the steps done."""
+    team = join(args.device)
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    data, held_out = FrameSet(args.data), FrameSet(args.validation)
+    recipe = Recipe("adamw", args.rate, args.batch)
+    plan = Plan(args.steps, args.checkpoint_every, recipe.rate, args.first_step, args.precision)
+    if team.leads:
+        options.save(args.out, "train_finder", args)
+    data, held_out = FrameSet(*args.data), FrameSet(args.validation)
     model = Finder(FinderConfig())
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(model.parameters(), lr=args.rate, weight_decay=0.01)
-    done = resume(args.out, model, optimiser)
-    started = time.monotonic()
-    for step in tqdm(range(done + 1, args.steps + 1), initial=done, total=args.steps):
-        rng = np.random.default_rng((args.seed, step))
-        batch = data.batch(rng.integers(0, len(data), args.batch), model.multiple, rng)
-        loss = finder_loss(model(batch.depth), batch, model.stride)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-        set_rate(optimiser, one_cycle(step, args.steps, args.rate))
-        optimiser.step()
-        if step % args.checkpoint_every == 0 or step == args.steps:
-            report = {
-                "step": step,
-                "loss": float(loss.detach()),
-                "seconds": round(time.monotonic() - started, 1),
-                **validate(model, held_out, 0.35),
-            }
-            save(args.out, model, optimiser, report)
+    return engine.fit(
+        learner(model, recipe, held_out, team, plan),
+        FrameStream(data, recipe.batch, args.seed, team, model.multiple),
+        plan,
+        Files(args.out / run_folder.FCN, args.out / run_folder.FCN_LOG),
+        team,
+        Board(args.out / run_folder.TENSORBOARD if team.leads else None),
+    )
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The step's options."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--data", type=Path, nargs="+", required=True, help="folders of training shards")
+    add("--validation", type=Path, required=True, help="folder of held-out shards")
+    add("--out", type=Path, required=True, help="folder of checkpoints and log")
+    add("--batch", type=int, default=16, help="frames per step, of all processes together")
+    add("--rate", type=float, default=2e-3, help="highest learning rate")
+    add("--seed", type=int, default=0)
+    add("--threads", type=int, default=2)
+    engine.add_arguments(parser, steps=6000, every=500)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    run(options.parse(arguments(), "train_finder", argv))
 
 
 if __name__ == "__main__":
-    main()
+    options.command(main)

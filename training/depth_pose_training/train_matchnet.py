@@ -2,13 +2,12 @@
 
 ``python -m depth_pose_training.train_matchnet --help``.  Pairs of the FCN's proposals and their
 part's templates are labelled 1 where the proposal's box overlaps the true one by more than half.
-A stopped run goes on from its last checkpoint.
+A stopped run goes on from its last checkpoint; ``torchrun`` starts many processes.
 """
 
 import argparse
-import json
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,38 +16,51 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from depth_pose_ros.network.fcn import FcnOutput
+from depth_pose_ros.network.matchnet import MatchNet
 from depth_pose_ros.network.model import PoseNetwork
 from depth_pose_ros.network.proposals import coarse_maximum, window_pixels
-from depth_pose_training import run_folder
+from depth_pose_training import engine, options, run_folder
 from depth_pose_training.batches import Batch, CropSet
+from depth_pose_training.board import Board, Image, skeletons
 from depth_pose_training.boxes import match_labels
-from depth_pose_training.lattice import embed_lattice, lattice_proposals
+from depth_pose_training.checkpoints import Files
+from depth_pose_training.engine import Learner, Plan
+from depth_pose_training.lattice import embed_lattice, lattice_phase, lattice_proposals
+from depth_pose_training.recipes import Recipe
+from depth_pose_training.streams import CropStream, Stream, to_device
+from depth_pose_training.team import ALONE, Team, average, join
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Recipe):
     """How MatchNet is trained.
 
     Attributes:
-        optimiser: "sgd" is the paper's, with momentum 0.9 and weight decay 0.0005; "adamw" learns
-            the compact model sooner.
-        rate: highest learning rate, of one cycle.
-        batch: crops per step.
         positives: share of a step's weight that its matches have.  They are a tenth of the
             proposals, so that by their number alone the answer "no" would be nearly right.
     """
 
-    optimiser: str
-    rate: float
-    batch: int
     positives: float = 0.5
 
 
 PAPER = Settings("sgd", 0.1, 20)
 COMPACT = Settings("adamw", 3e-3, 16)
+_SHOWN = 6  # crops in TensorBoard's pictures
+
+
+class Match(nn.Module):
+    """MatchNet on a lattice of proposals, as the module that processes share."""
+
+    def __init__(self, matchnet: MatchNet) -> None:
+        super().__init__()
+        self.matchnet = matchnet
+
+    def forward(self, crops: Tensor, pixels: Tensor) -> Tensor:
+        """(B, 1, H, W) and (B, 19, n, 2) -> (B, 19, n, T) logits."""
+        patches = embed_lattice(self.matchnet, crops, pixels)
+        return self.matchnet.match(patches, self.matchnet.template_half())
 
 
 def windows(network: PoseNetwork, output: FcnOutput, crops: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,8 +83,8 @@ def match_loss(logits: Tensor, labels: Tensor, weight: Tensor, positives: float)
         logits, target[..., None].expand_as(logits), reduction="none"
     ).mean(-1)
     yes, no = target * weight[..., None], (1 - target) * weight[..., None]
-    of_yes = (pairs * yes).sum() / yes.sum().clamp(min=1e-6)
-    of_no = (pairs * no).sum() / no.sum().clamp(min=1e-6)
+    of_yes = (pairs * yes).sum() / average(yes.sum()).clamp(min=1e-6)
+    of_no = (pairs * no).sum() / average(no.sum()).clamp(min=1e-6)
     return positives * of_yes + (1 - positives) * of_no
 
 
@@ -85,10 +97,11 @@ def validate(network: PoseNetwork, data: CropSet, limit: int) -> dict[str, float
         maximum and of the nearest proposal there is; their shares within 5 px.
     """
     network.eval()
+    device = network.gamma.device
     scores, labels, errors = [], [], []
     chosen = np.unique(np.linspace(0, len(data) - 1, limit).astype(np.int64))
     for part in np.array_split(chosen, -(-len(chosen) // 8)):
-        batch = data.batch(part)
+        batch = to_device(data.batch(part), device)
         output = network.fcn(batch.crops)
         centres, pixels = windows(network, output, batch.crops)
         score = network.matchnet(batch.crops, pixels).sigmoid().mean(-1)
@@ -100,159 +113,156 @@ def validate(network: PoseNetwork, data: CropSet, limit: int) -> dict[str, float
         scores.append(score[asked].flatten())
         labels.append(match_labels(pixels, batch.pixels)[asked].flatten())
     error = torch.cat(errors)
-    truth = torch.cat(labels).numpy()
+    truth = torch.cat(labels).cpu().numpy()
     report = {}
     if truth.any() and not truth.all():
-        report["auc"] = float(roc_auc_score(truth, torch.cat(scores).numpy()))
+        report["auc"] = float(roc_auc_score(truth, torch.cat(scores).cpu().numpy()))
     for i, name in enumerate(("match", "fcn", "nearest")):
         report[f"{name}_px"] = float(error[:, i].mean())
         report[f"{name}_within_5px"] = float((error[:, i] <= 5).float().mean())
     return {k: round(v, 4) for k, v in report.items()}
 
 
+@torch.no_grad()
+def picture(network: PoseNetwork, data: CropSet) -> Image:
+    """Skeletons of some held-out crops' best unary terms (no tree yet), under the truth."""
+    network.eval()
+    batch = data.batch(np.linspace(0, len(data) - 1, _SHOWN).astype(np.int64))
+    batch = to_device(batch, network.gamma.device)
+    return skeletons(batch, network(batch.crops, batch.frames, "matchnet").pixels)
+
+
 def training_loss(
-    network: PoseNetwork, batch: Batch, positives: float, generator: torch.Generator
+    network: PoseNetwork,
+    match: nn.Module,
+    batch: Batch,
+    positives: float,
+    phase: Tensor,
+    cast: AbstractContextManager[object],
 ) -> Tensor:
-    """Eqn. 7 on a lattice of one batch's proposals."""
+    """Eqn. 7 on a lattice of one batch's proposals.
+
+    Args:
+        network: with its FCN.
+        match: a :class:`Match` of its MatchNet, or that in parallel.
+        batch: B crops.
+        positives: see :class:`Settings`.
+        phase: (B, towers, 2) of the lattices.
+        cast: mixed precision, of MatchNet alone.
+    """
     with torch.no_grad():
         _, pixels = windows(network, network.fcn(batch.crops), batch.crops)
-    pixels = lattice_proposals(pixels, network.matchnet.towers, generator)
-    matchnet = network.matchnet
-    with torch.autocast("cpu", torch.bfloat16):
-        patches = embed_lattice(matchnet, batch.crops, pixels)
-        logits = matchnet.match(patches, matchnet.template_half())
+    pixels = lattice_proposals(pixels, phase)
+    with cast:
+        logits = match(batch.crops, pixels)
     labels = match_labels(pixels, batch.pixels)
     return match_loss(logits.float(), labels, batch.weight, positives)
 
 
+def phase_of(step: int, settings: Settings, network: PoseNetwork, seed: int, team: Team) -> Tensor:
+    """(B, towers, 2): this process's share of a step's lattice phases."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+    whole = lattice_phase(settings.batch, network.matchnet.towers, generator)
+    return whole[team.share(settings.batch)].to(team.device)
+
+
 def train(
     network: PoseNetwork,
-    data: CropSet,
+    stream: Stream[Batch],
     held_out: CropSet,
     settings: Settings,
-    steps: int,
-    every: int,
-    limit: int,
+    plan: Plan,
     run: Path,
     seed: int,
-    stop: int | None = None,
-) -> None:
+    limit: int = 200,
+    team: Team = ALONE,
+) -> int:
     """Train, or go on training, the network's MatchNet.
 
     Args:
         network: with its FCN and templates.
-        data, held_out: crops to learn from and to validate on.
-        settings: how.
-        steps: in all; the learning rate's cycle is so long.
-        every: steps between checkpoints, which are validated.
-        limit: crops to validate on.
+        stream: crops to learn from.
+        held_out: crops to validate on.
+        settings, plan: how, how long.
         run: folder of checkpoint and log.
-        seed: of the choice of crops.
-        stop: stop after this step already; a later call goes on.
+        seed: of the lattices.
+        limit: crops to validate on.
+        team: this process among all.
+
+    Returns:
+        Steps done.
     """
-    path, done = run / run_folder.MATCHNET, 0
-    matchnet = network.matchnet
+    network.to(team.device)
+    network.fcn.requires_grad_(False)
     network.fcn.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    matchnet.tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = _optimiser(matchnet, settings)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.rate, total_steps=steps, pct_start=0.15, cycle_momentum=False
-    )
-    if path.exists():
-        state = run_folder.read(path)
-        matchnet.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
-        done = int(state["step"])
-    started, running = time.monotonic(), list[float]()
-    # A resumed run draws other crops than the first steps did.
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + done)
-    batches = _batches(data, settings.batch, seed, done)
-    for step in tqdm(range(done + 1, (stop or steps) + 1), initial=done, total=steps, unit="step"):
+    network.matchnet.tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def loss(module: nn.Module, batch: Batch, step: int) -> Tensor:
         network.fcn.eval()
-        matchnet.train()
-        loss = training_loss(network, next(batches), settings.positives, generator)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(matchnet.parameters(), 5.0)
-        optimiser.step()
-        schedule.step()
-        running.append(float(loss.detach()))
-        if step % every == 0 or step == steps:
-            report = {
-                "step": step,
-                "loss": round(float(np.mean(running)), 4),
-                "seconds": round(time.monotonic() - started, 1),
-                **validate(network, held_out, limit),
-            }
-            running.clear()
-            tqdm.write(json.dumps(report))
-            run_folder.log(run, "matchnet", report)
-            run_folder.write(
-                path,
-                {
-                    "model": matchnet.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "schedule": schedule.state_dict(),
-                    "step": step,
-                },
-            )
+        network.matchnet.train()
+        phase = phase_of(step, settings, network, seed, team)
+        cast = team.autocast(plan.precision)
+        return training_loss(network, module, batch, settings.positives, phase, cast)
+
+    learner = Learner(
+        network.matchnet,
+        Match(network.matchnet),
+        settings.make(network.matchnet),
+        loss,
+        lambda: validate(network, held_out, limit),
+        lambda: picture(network, held_out),
+    )
+    files = Files(run / run_folder.MATCHNET, run / run_folder.MATCHNET_LOG)
+    board = Board(run / run_folder.TENSORBOARD / "matchnet" if team.leads else None)
+    return engine.fit(learner, stream, plan, files, team, board)
 
 
-def _optimiser(matchnet: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    if settings.optimiser == "sgd":
-        return torch.optim.SGD(
-            matchnet.parameters(), settings.rate, momentum=0.9, weight_decay=0.0005
-        )
-    return torch.optim.AdamW(matchnet.parameters(), settings.rate, weight_decay=0.01)
+def run(args: argparse.Namespace) -> int:
+    """Train by a command line's options; returns the steps done."""
+    team = join(args.device)
+    config = run_folder.start(args, "train_matchnet", team)
+    network = run_folder.load_network(
+        args.run, config, args.fcn, need=(run_folder.FCN, run_folder.TEMPLATES)
+    )
+    usual = PAPER if config.fcn == "paper" else COMPACT
+    recipe = usual.changed(args.optimiser, args.rate, args.batch)
+    positives = args.positives if args.positives is not None else usual.positives
+    settings = Settings(recipe.optimiser, recipe.rate, recipe.batch, positives)
+    plan = Plan(args.steps, args.checkpoint_every, recipe.rate, args.first_step, args.precision)
+    stream = CropStream(CropSet(*args.data), recipe.batch, args.seed, team, args.workers)
+    return train(
+        network,
+        stream,
+        CropSet(args.validation),
+        settings,
+        plan,
+        args.run,
+        args.seed,
+        args.validation_crops,
+        team,
+    )
 
 
-def _batches(data: CropSet, size: int, seed: int, done: int) -> Iterator[Batch]:
-    epoch = done
-    while True:
-        yield from data.epoch(min(size, len(data)), np.random.default_rng((seed, epoch)))
-        epoch += 1
+def arguments() -> argparse.ArgumentParser:
+    """The step's options."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    run_folder.add_arguments(parser)
+    add = parser.add_argument
+    add("--data", type=Path, nargs="+", required=True, help="folders of training shards")
+    add("--validation", type=Path, required=True, help="folder of held-out shards")
+    add("--optimiser", choices=("sgd", "adamw"), help="default: the paper's, or adamw for compact")
+    add("--rate", type=float, help="highest learning rate")
+    add("--batch", type=int, help="crops per step, of all processes together")
+    add("--positives", type=float, help="share of the loss that is the matches'")
+    add("--validation-crops", type=int, default=200)
+    engine.add_arguments(parser, steps=1500, every=250, precision="bf16")
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    run_folder.add_arguments(parser)
-    parser.add_argument("--data", type=Path, required=True, help="folder of training shards")
-    parser.add_argument("--validation", type=Path, required=True, help="folder of held-out shards")
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--optimiser", choices=("sgd", "adamw"), help="default: as the paper's, "
-                        "or for the compact model adamw")  # fmt: skip
-    parser.add_argument("--rate", type=float, help="highest learning rate")
-    parser.add_argument("--batch", type=int, help="crops per step")
-    parser.add_argument("--positives", type=float, help="share of the loss that is the matches'")
-    parser.add_argument("--checkpoint-every", type=int, default=250, help="steps")
-    parser.add_argument("--validation-crops", type=int, default=200)
-    args = parser.parse_args(argv)
-    config = run_folder.start(args)
-    network = run_folder.load_network(
-        args.run, config, args.fcn, need=(run_folder.FCN, run_folder.TEMPLATES)
-    )
-    network.fcn.requires_grad_(False)
-    usual = PAPER if config.fcn == "paper" else COMPACT
-    settings = Settings(
-        args.optimiser or usual.optimiser,
-        args.rate or usual.rate,
-        args.batch or usual.batch,
-        args.positives if args.positives is not None else usual.positives,
-    )
-    train(
-        network,
-        CropSet(args.data),
-        CropSet(args.validation),
-        settings,
-        args.steps,
-        args.checkpoint_every,
-        args.validation_crops,
-        args.run,
-        args.seed,
-    )
+    run(options.parse(arguments(), "train_matchnet", argv))
 
 
 if __name__ == "__main__":
-    main()
+    options.command(main)

@@ -1,6 +1,6 @@
 """What step 3 learns from: the terms of crops' proposals, computed once (Eqn. 3 and 4)."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from depth_pose_ros.network.fcn import FcnOutput
 from depth_pose_ros.network.model import PoseNetwork
 from depth_pose_ros.network.proposals import Proposals
 from depth_pose_ros.skeleton import INDEX
-from depth_pose_training.batches import CropSet
+from depth_pose_training.batches import Batch, CropSet
 from depth_pose_training.boxes import consistent
+from depth_pose_training.streams import to_device
 
 
 @dataclass(frozen=True)
@@ -20,9 +22,9 @@ class TreeData:
     """Proposals of L crops, n per part, with all that w is multiplied with.
 
     Attributes:
-        features: (L, 19, n, D) half; the T match probabilities, then the log-heat where the
-            configuration has it.  Less their means over a part's proposals: what those share
-            makes no difference between configurations, but costs precision.
+        features: (L, 19, n, D), half where they are kept; the T match probabilities, then the
+            log-heat where the configuration has it.  Less their means over a part's proposals: what
+            those share makes no difference between configurations, but costs precision.
         pixels: (L, 19, n, 2) float.
         points: (L, 19, n, 3) metres.
         anchors: (L, 18, n, 3) metres, where every edge's child is measured from.
@@ -66,6 +68,39 @@ def thin(proposals: Proposals, window: int, stride: int) -> Proposals:
     return Proposals(*(t[:, :, index] for t in proposals))
 
 
+def tree_data(
+    network: PoseNetwork, batch: Batch, output: FcnOutput, proposals: Proposals, logits: Tensor
+) -> TreeData:
+    """All that w is multiplied with; gradients reach the network through it.
+
+    Args:
+        network: its w is not used.
+        batch: B crops and their truth.
+        output: of the FCN.
+        proposals: n candidates per part.
+        logits: (B, 19, n, T) of MatchNet.
+    """
+    features = logits.sigmoid()
+    if network.heat_weight is not None:
+        heat = network.heat_features(output, proposals)
+        features = torch.cat((features, heat[..., None]), dim=-1)
+    allowed, asked = consistent(proposals.pixels, batch.pixels, batch.weight)
+    p = batch.pixels
+    hips = (p[:, INDEX["RightHip"]] + p[:, INDEX["LeftHip"]]) / 2
+    return TreeData(
+        features - features.mean(2, keepdim=True),
+        proposals.pixels.float(),
+        proposals.points,
+        network.anchors(output, proposals),
+        batch.pixels,
+        batch.joints,
+        allowed,
+        asked,
+        batch.weight,
+        (p[:, INDEX["Neck"]] - hips).norm(dim=-1),
+    )
+
+
 @torch.no_grad()
 def collect(
     network: PoseNetwork,
@@ -89,29 +124,11 @@ def collect(
     network.eval()
     collected = []
     for part in tqdm(np.array_split(indices, -(-len(indices) // size)), unit="batch"):
-        batch = data.batch(part, rng)
+        batch = to_device(data.batch(part, rng), network.gamma.device)
         output = network.fcn(batch.crops)
         proposals = network.propose(output, batch.crops, batch.frames)
         proposals = thin(proposals, network.config.window, stride)
-        features = network.matchnet(batch.crops, proposals.pixels).sigmoid()
-        if network.heat_weight is not None:
-            heat = network.heat_features(output, proposals)
-            features = torch.cat((features, heat[..., None]), dim=-1)
-        allowed, asked = consistent(proposals.pixels, batch.pixels, batch.weight)
-        p = batch.pixels
-        hips = (p[:, INDEX["RightHip"]] + p[:, INDEX["LeftHip"]]) / 2
-        collected.append(
-            TreeData(
-                (features - features.mean(2, keepdim=True)).half(),
-                proposals.pixels.float(),
-                proposals.points,
-                network.anchors(output, proposals),
-                batch.pixels,
-                batch.joints,
-                allowed,
-                asked,
-                batch.weight,
-                (p[:, INDEX["Neck"]] - hips).norm(dim=-1),
-            )
-        )
+        logits = network.matchnet(batch.crops, proposals.pixels)
+        terms = to_device(tree_data(network, batch, output, proposals, logits), torch.device("cpu"))
+        collected.append(replace(terms, features=terms.features.half()))
     return TreeData.join(collected)

@@ -23,6 +23,7 @@ from depth_pose_training import (
 )
 from depth_pose_training import templates as templates_step
 from depth_pose_training.batches import CropSet
+from depth_pose_training.checkpoints import read, write_whole
 from depth_pose_training.tree_data import collect, thin
 
 
@@ -35,8 +36,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tiny.json").write_text(TINY.to_json())
     torch.manual_seed(0)
     (folder / "run").mkdir()
-    run_folder.write(folder / "run/checkpoint.pt", {"model": PoseNetwork(TINY).fcn.state_dict()})
-    run_folder.write(folder / "finder.pt", {"model": Finder(FinderConfig()).state_dict()})
+    write_whole(folder / "run/checkpoint.pt", {"model": PoseNetwork(TINY).fcn.state_dict()})
+    write_whole(folder / "finder.pt", {"model": Finder(FinderConfig()).state_dict()})
     return folder
 
 
@@ -61,7 +62,7 @@ def test_steps_leave_logs_and_choose_the_best_on_held_out_crops(run: Path) -> No
     chosen = entries[-1]["chosen"]
     assert shares.pop("start") is not None  # is there to compare with
     assert shares[chosen] == max(shares.values())
-    assert run_folder.read(run / run_folder.INFERENCE)["learner"] == chosen
+    assert read(run / run_folder.INFERENCE)["learner"] == chosen
     objectives = [e["objective"] for e in entries if "objective" in e]
     assert objectives == sorted(objectives, reverse=True)
 
@@ -97,7 +98,7 @@ def test_files_that_do_not_fit_are_refused(folder: Path, run: Path, tmp_path: Pa
     for path in run.glob("*.pt"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / run_folder.CONFIG).write_text(TINY.to_json())
-    run_folder.write(tmp_path / run_folder.SURFACE, {"surface_offset": torch.zeros(18)})
+    write_whole(tmp_path / run_folder.SURFACE, {"surface_offset": torch.zeros(18)})
     with pytest.raises(run_folder.RunError, match="do not fit"):
         assemble.assemble(tmp_path, folder / "finder.pt", tmp_path / "model.safetensors")
     with pytest.raises(run_folder.RunError, match="not a person finder"):

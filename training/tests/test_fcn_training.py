@@ -1,7 +1,6 @@
 """Batches, losses, the schedule, and the networks' first training steps."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -138,31 +137,24 @@ def test_the_schedule_rises_falls_and_depends_on_the_step_alone() -> None:
     assert rates == [one_cycle(s, 100, 3e-3) for s in range(101)]
 
 
-def test_training_learns_writes_and_resumes(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_learns_writes_and_resumes(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     common = ["--data", str(folder), "--validation", str(folder), "--out", str(out),
               "--batch", "2", "--threads", "1", "--checkpoint-every", "4"]  # fmt: skip
     for steps in (4, 8):  # the second goes on where the first stopped
-        monkeypatch.setattr(sys, "argv", ["train_fcn", *common, "--steps", str(steps)])
-        train_fcn.main()
+        train_fcn.main([*common, "--steps", str(steps)])
     log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in log] == [4, 8]
     assert log[1]["loss"] < log[0]["loss"]
     assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 8
 
 
-def test_the_finder_learns_and_is_measured(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_finder_learns_and_is_measured(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "finder"
-    monkeypatch.setattr(
-        sys, "argv",
-        ["train_finder", "--data", str(folder), "--validation", str(folder), "--out", str(out),
+    train_finder.main(
+        ["--data", str(folder), "--validation", str(folder), "--out", str(out),
          "--steps", "16", "--batch", "4", "--threads", "1", "--checkpoint-every", "8"],
     )  # fmt: skip
-    train_finder.main()
     log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert log[-1]["loss"] < log[0]["loss"]
     assert set(log[-1]) >= {"recall", "false_per_frame", "error_mm"}

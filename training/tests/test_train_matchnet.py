@@ -15,8 +15,12 @@ from depth_pose_ros.network.proposals import window_pixels
 from depth_pose_ros.skeleton import NUM_JOINTS
 from depth_pose_training import run_folder, templates, train_matchnet
 from depth_pose_training.batches import CropSet
-from depth_pose_training.lattice import LATTICE, embed_lattice, lattice_proposals
-from depth_pose_training.train_matchnet import Settings, match_loss
+from depth_pose_training.checkpoints import read
+from depth_pose_training.engine import Plan
+from depth_pose_training.lattice import LATTICE, embed_lattice, lattice_phase, lattice_proposals
+from depth_pose_training.streams import CropStream
+from depth_pose_training.team import ALONE
+from depth_pose_training.train_matchnet import Match, Settings, match_loss
 
 WIDE = replace(TINY, window=17)
 ADAMW = Settings("adamw", 1e-2, 4)
@@ -47,7 +51,8 @@ def test_the_lattice_has_the_features_of_the_dense_tower(shared: bool) -> None:
     config = replace(WIDE, shared_tower=shared)
     matchnet = PoseNetwork(config).matchnet
     crops = torch.rand(2, 1, 216, 176)
-    pixels = lattice_proposals(windows(2, 17), matchnet.towers, torch.Generator().manual_seed(1))
+    phase = lattice_phase(2, matchnet.towers, torch.Generator().manual_seed(1))
+    pixels = lattice_proposals(windows(2, 17), phase)
     assert pixels.shape == (2, NUM_JOINTS, 16, 2)
     with torch.no_grad():
         expected = matchnet.embed_proposals(crops, pixels)
@@ -60,7 +65,7 @@ def test_lattices_lie_in_their_windows_and_reach_all_of_them(side: int) -> None:
     generator, all_pixels = torch.Generator().manual_seed(0), windows(3, side)
     seen: set[tuple[int, int]] = set()
     for _ in range(60):
-        pixels = lattice_proposals(all_pixels, 1, generator)
+        pixels = lattice_proposals(all_pixels, lattice_phase(3, 1, generator))
         steps = pixels - pixels[:, :1, :1]
         assert (steps % LATTICE == 0).all()
         # A window smaller than the lattice may lie between its pixels.
@@ -101,8 +106,11 @@ def test_matchnet_learns_to_tell_proposals_apart(data: CropSet) -> None:
     batch, generator = data.batch(np.arange(8)), torch.Generator().manual_seed(0)
     optimiser = torch.optim.AdamW(model.matchnet.parameters(), 1e-2)
     model.matchnet.train()
+    match = Match(model.matchnet)
     for _ in range(40):
-        loss = train_matchnet.training_loss(model, batch, 0.5, generator)
+        phase = lattice_phase(8, 1, generator)
+        cast = ALONE.autocast("fp32")
+        loss = train_matchnet.training_loss(model, match, batch, 0.5, phase, cast)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -115,13 +123,13 @@ def test_matchnet_learns_to_tell_proposals_apart(data: CropSet) -> None:
 def test_training_resumes_where_it_stopped(data: CropSet, tmp_path: Path) -> None:
     def steps(count: int, total: int) -> dict:
         model = network(data)
-        train_matchnet.train(model, data, data, ADAMW, total, 2, 2, tmp_path, seed=0, stop=count)
-        return run_folder.read(tmp_path / run_folder.MATCHNET)
+        stream, plan = CropStream(data, 4, 0, ALONE), Plan(total, 2, ADAMW.rate, stop=count)
+        train_matchnet.train(model, stream, data, ADAMW, plan, tmp_path, seed=0, limit=2)
+        return read(tmp_path / run_folder.MATCHNET)
 
     assert steps(2, 4)["step"] == 2
     resumed = steps(4, 4)
     assert resumed["step"] == 4
-    assert resumed["schedule"]["last_epoch"] == 4
     log = [json.loads(line) for line in (tmp_path / "matchnet.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in log] == [2, 4]
     # Nothing is left to do.
@@ -132,8 +140,9 @@ def test_training_resumes_where_it_stopped(data: CropSet, tmp_path: Path) -> Non
 def test_the_papers_optimiser_is_its_sgd(data: CropSet, tmp_path: Path) -> None:
     assert (train_matchnet.PAPER.rate, train_matchnet.PAPER.batch) == (0.1, 20)
     settings = replace(train_matchnet.PAPER, batch=2)
-    train_matchnet.train(network(data), data, data, settings, 1, 1, 2, tmp_path, seed=0)
-    (group,) = run_folder.read(tmp_path / run_folder.MATCHNET)["optimiser"]["param_groups"]
+    stream, plan = CropStream(data, 2, 0, ALONE), Plan(1, 1, settings.rate)
+    train_matchnet.train(network(data), stream, data, settings, plan, tmp_path, seed=0, limit=2)
+    (group,) = read(tmp_path / run_folder.MATCHNET)["optimiser"]["param_groups"]
     assert (group["momentum"], group["weight_decay"]) == (0.9, 0.0005)
 
 
