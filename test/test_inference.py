@@ -134,8 +134,8 @@ def test_terms_may_be_made_when_they_are_needed() -> None:
     unary, pairwise = _terms(list(EDGES), 7, seed=1)
     asked: list[int] = []
 
-    def make(edges: list[int]) -> Tensor:
-        asked.extend(edges)
+    def make(edges: Tensor) -> Tensor:
+        asked.extend(edges.tolist())
         return pairwise[:, edges]
 
     score, choice = max_sum(unary, make, EDGES)

@@ -14,11 +14,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from depth_pose_ros.network.indices import index_on
+
 #: (parent, child) by part index; :data:`depth_pose_ros.skeleton.EDGES` is one.
 Tree = Sequence[tuple[int, int]]
 #: All edges' terms (B, E, n, n), candidate of the parent before candidate of the child; or a
-#: function that gives the terms (B, e, n, n) of the e edges it is asked for.
-Pairwise = Tensor | Callable[[list[int]], Tensor]
+#: function that gives the terms (B, e, n, n) of the e edges it is asked for, in a tensor that may
+#: be overwritten: made when needed, they are still in the processor's cache when they are used.
+Pairwise = Tensor | Callable[[Tensor], Tensor]
 
 #: Stands in for a logarithm of nothing: finite, so that gradients stay so.
 _IMPOSSIBLE = -1e30
@@ -27,9 +30,9 @@ _IMPOSSIBLE = -1e30
 class _Level(NamedTuple):
     """The edges whose children are equally deep."""
 
-    edges: list[int]
-    parents: list[int]
-    children: list[int]
+    edges: tuple[int, ...]
+    parents: tuple[int, ...]
+    children: tuple[int, ...]
 
 
 def max_sum(unary: Tensor, pairwise: Pairwise, tree: Tree) -> tuple[Tensor, Tensor]:
@@ -48,19 +51,22 @@ def max_sum(unary: Tensor, pairwise: Pairwise, tree: Tree) -> tuple[Tensor, Tens
     """
     levels, root = _schedule(tuple(map(tuple, tree)), unary.shape[1])
     belief = unary
-    back: list[Tensor] = []
+    kept: list[Tensor] = []
     for level in levels:
-        terms = _terms(pairwise, level.edges) + belief[:, level.children, None, :]
-        message, best = terms.max(-1)
-        back.append(best)
-        belief = belief.index_add(1, _index(level.parents, unary), message)
+        terms = _plus_children(_terms(pairwise, level.edges, unary), belief, level)
+        kept.append(terms)
+        belief = belief.index_add(1, index_on(unary.device, level.parents), terms.amax(-1))
     score, at_root = belief[:, root].max(-1)
 
+    # Only the chosen parents' rows are searched for their best child: an index along with every
+    # maximum on the way up would cost more than all the rest.
     choice = torch.empty(unary.shape[:2], dtype=torch.long, device=unary.device)
     choice[:, root] = at_root
-    for level, best in zip(reversed(levels), reversed(back), strict=True):
-        at_parent = choice[:, level.parents]
-        choice[:, level.children] = best.gather(2, at_parent[..., None])[..., 0]
+    for level, terms in zip(reversed(levels), reversed(kept), strict=True):
+        at_parent = choice.index_select(1, index_on(unary.device, level.parents))
+        rows = at_parent[..., None, None].expand(-1, -1, 1, terms.shape[-1])
+        best = terms.detach().gather(2, rows)[..., 0, :].argmax(-1)
+        choice.index_copy_(1, index_on(unary.device, level.children), best)
     return score, choice
 
 
@@ -80,27 +86,30 @@ def sum_product(
         ValueError: the edges are not a tree over the K parts.
     """
     levels, root = _schedule(tuple(map(tuple, tree)), unary.shape[1])
-    belief = unary / temperature
+    plain = isinstance(temperature, float) and temperature == 1.0
+    belief = unary if plain else unary / temperature
     kept: list[tuple[Tensor, Tensor]] = []
     for level in levels:
-        terms = _terms(pairwise, level.edges) / temperature + belief[:, level.children, None, :]
-        peak = terms.detach().amax(-1, keepdim=True).clamp(min=_IMPOSSIBLE)
-        likelihood = (terms - peak).exp()
+        terms = _terms(pairwise, level.edges, unary)
+        terms = _plus_children(terms if plain else terms / temperature, belief, level)
+        peak = terms.detach().amax(-1, keepdim=True).clamp_(min=_IMPOSSIBLE)
+        likelihood = terms.sub_(peak).exp_()
         # At least 1, the peak's own, unless no candidate of the child goes with the parent's.
         total = likelihood.sum(-1, keepdim=True).clamp(min=1.0)
         kept.append((likelihood, total))
         message = (total.log() + peak)[..., 0]
-        belief = belief.index_add(1, _index(level.parents, unary), message)
+        belief = belief.index_add(1, index_on(unary.device, level.parents), message)
     log_partition = belief[:, root].logsumexp(-1)
 
     # Downwards: given its parent, a child depends on nothing else above it, so its marginal is
     # sum_i p(parent = i) p(child | parent = i), and the latter is known from the way up.
     marginals = torch.zeros_like(unary)
-    marginals = marginals.index_copy(1, _index([root], unary), belief[:, [root]].softmax(-1))
+    at_root = belief[:, root].softmax(-1)[:, None]
+    marginals = marginals.index_copy(1, index_on(unary.device, (root,)), at_root)
     for level, (likelihood, total) in zip(reversed(levels), reversed(kept), strict=True):
-        at_parent = marginals[:, level.parents, :, None] / total
-        of_child = (at_parent.transpose(-1, -2) @ likelihood)[..., 0, :]
-        marginals = marginals.index_copy(1, _index(level.children, unary), of_child)
+        at_parent = marginals.index_select(1, index_on(unary.device, level.parents))
+        of_child = ((at_parent / total[..., 0])[..., None, :] @ likelihood)[..., 0, :]
+        marginals = marginals.index_copy(1, index_on(unary.device, level.children), of_child)
     return log_partition, marginals
 
 
@@ -127,12 +136,14 @@ def configuration_terms(
     )
 
 
-def _terms(pairwise: Pairwise, edges: list[int]) -> Tensor:
-    return pairwise[:, edges] if isinstance(pairwise, Tensor) else pairwise(edges)
+def _terms(pairwise: Pairwise, edges: tuple[int, ...], like: Tensor) -> Tensor:
+    index = index_on(like.device, edges)
+    return pairwise.index_select(1, index) if isinstance(pairwise, Tensor) else pairwise(index)
 
 
-def _index(parts: list[int], like: Tensor) -> Tensor:
-    return torch.tensor(parts, device=like.device)
+def _plus_children(terms: Tensor, belief: Tensor, level: _Level) -> Tensor:
+    """Overwrites the (B, e, n, n) terms with their sums with the children's beliefs."""
+    return terms.add_(belief.index_select(1, index_on(belief.device, level.children))[:, :, None])
 
 
 @lru_cache(maxsize=64)
@@ -147,7 +158,9 @@ def _schedule(tree: tuple[tuple[int, ...], ...], parts: int) -> tuple[list[_Leve
     reached = {root}
     while len(reached) < parts:
         edges = [e for e, (p, c) in enumerate(tree) if p in reached and c not in reached]
-        level = _Level(edges, [tree[e][0] for e in edges], [tree[e][1] for e in edges])
+        level = _Level(
+            tuple(edges), tuple(tree[e][0] for e in edges), tuple(tree[e][1] for e in edges)
+        )
         if not edges or not set(level.children) <= set(range(parts)):
             raise error
         reached |= set(level.children)

@@ -76,6 +76,39 @@ class MatchNet(nn.Module):
             logits.append(hidden @ self.match_weight + self.match_bias)
         return torch.cat(logits, dim=-1)
 
+    def weighted_matches(self, crops: Tensor, pixels: Tensor, weights: Tensor) -> Tensor:
+        """Every proposal's weighted sum of match probabilities (Eqn. 3).
+
+        Args:
+            crops, pixels: as of :meth:`forward`.
+            weights: (19, T), w_k.
+
+        Returns:
+            (B, 19, n), equal to ``forward(crops, pixels).sigmoid() @ weights``.
+        """
+        patches, templates = self.embed_proposals(crops, pixels), self.template_half()
+        if torch.is_grad_enabled() or patches.device.type != "cpu":
+            return (self.match(patches, templates).sigmoid() @ weights[..., None])[..., 0]
+        return self._weighted_in_blocks(patches, templates, weights)
+
+    def _weighted_in_blocks(self, patches: Tensor, templates: Tensor, weights: Tensor) -> Tensor:
+        """One part of one crop after the other: its pairs' activations stay in the cache."""
+        batch, parts, count, first = patches.shape
+        kinds, second = templates.shape[1], self.second_weight.shape[-1]
+        hidden1, hidden2 = (
+            patches.new_empty(kinds, count, first),
+            patches.new_empty(kinds * count, second),
+        )
+        result = torch.empty_like(patches[..., 0])
+        for k in range(parts):
+            for b in range(batch):
+                torch.add(patches[b, k], templates[k, :, None], out=hidden1).relu_()
+                flat = hidden1.view(kinds * count, first)
+                torch.addmm(self.second_bias[k], flat, self.second_weight[k], out=hidden2).relu_()
+                logits = (hidden2 @ self.match_weight[k]).view(kinds, count) + self.match_bias[k]
+                torch.mv(logits.sigmoid_().T, weights[k], out=result[b, k])
+        return result
+
     def template_half(self) -> Tensor:
         """(19, T, H1): the templates' half of the first fully connected layer, with its bias."""
         if self.training or torch.is_grad_enabled():

@@ -3,6 +3,7 @@
 The steps of :meth:`PoseNetwork.forward` are methods of their own, which training calls one by one.
 """
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from depth_pose_ros.network import proposals as candidates
 from depth_pose_ros.network.config import ModelConfig
 from depth_pose_ros.network.fcn import FcnOutput, build_fcn, log_heat
+from depth_pose_ros.network.indices import index_on
 from depth_pose_ros.network.inference import max_sum, sum_product
 from depth_pose_ros.network.matchnet import MatchNet
 from depth_pose_ros.network.pairwise import deformation
@@ -27,8 +29,11 @@ from depth_pose_ros.skeleton import EDGES, NUM_JOINTS
 #: best unary, or the tree.
 Stage = Literal["fcn", "matchnet", "full"]
 
-_PARENTS = [edge.parent for edge in EDGES]
-_CHILDREN = [edge.child for edge in EDGES]
+_PARENTS = tuple(edge.parent for edge in EDGES)
+_CHILDREN = tuple(edge.child for edge in EDGES)
+
+#: Crops (B, 1, H, W) and pixels (B, 19, n, 2) -> the unary terms' appearance (B, 19, n).
+Appearance = Callable[[Tensor, Tensor], Tensor]
 
 
 class PoseNetwork(nn.Module):
@@ -75,15 +80,43 @@ class PoseNetwork(nn.Module):
             ValueError: shapes that do not fit, or an unknown stage.
         """
         self._check(crops, frames, stage)
-        output = self.fcn(crops)
+        return self.complete(self.fcn(crops), crops, frames, stage)
+
+    def complete(
+        self,
+        output: FcnOutput,
+        crops: Tensor,
+        frames: Tensor,
+        stage: Stage = "full",
+        appearance: Appearance | None = None,
+    ) -> PoseOutput:
+        """All that follows the FCN.
+
+        Args:
+            output: of the FCN, or of another program that computes the same.
+            crops, frames, stage: as of :meth:`forward`.
+            appearance: what computes :meth:`appearance`; another program for it, if any.
+        """
         proposals = self.propose(output, crops, frames, single=stage == "fcn")
         if stage == "fcn":
             weights = proposals.points.new_ones(proposals.points.shape[:3])
         else:
-            unary = self.unary_terms(output, crops, proposals)
-            tied = stage == "full"
-            weights = self.infer(unary, self.pairwise_terms(output, proposals) if tied else None)
+            unary = (appearance or self.appearance)(crops, proposals.pixels)
+            unary = self._plus_heat(unary, output, proposals)
+            weights = self._weigh(unary, output, proposals, tied=stage == "full")
         return self.readout(output, proposals, weights)
+
+    def appearance(self, crops: Tensor, pixels: Tensor) -> Tensor:
+        """U of Eqn. 3: the weighted sum of each proposal's match probabilities.
+
+        Args:
+            crops: (B, 1, H, W).
+            pixels: (B, 19, n, 2) int64, (x, y).
+
+        Returns:
+            (B, 19, n).
+        """
+        return self.matchnet.weighted_matches(crops, pixels, self.match_weight)
 
     def propose(
         self, output: FcnOutput, crops: Tensor, frames: Tensor, single: bool = False
@@ -122,11 +155,15 @@ class PoseNetwork(nn.Module):
         ``match_logits`` (B, 19, n, T) saves computing them again.
         """
         if match_logits is None:
-            match_logits = self.matchnet(crops, proposals.pixels)
-        unary = (match_logits.sigmoid() @ self.match_weight[..., None])[..., 0]
-        if self.heat_weight is not None:
-            unary = unary + self.heat_weight[:, None] * self.heat_features(output, proposals)
-        return unary
+            unary = self.appearance(crops, proposals.pixels)
+        else:
+            unary = (match_logits.sigmoid() @ self.match_weight[..., None])[..., 0]
+        return self._plus_heat(unary, output, proposals)
+
+    def _plus_heat(self, unary: Tensor, output: FcnOutput, proposals: Proposals) -> Tensor:
+        if self.heat_weight is None:
+            return unary
+        return unary + self.heat_weight[:, None] * self.heat_features(output, proposals)
 
     def heat_features(self, output: FcnOutput, proposals: Proposals) -> Tensor:
         """(B, 19, n): the log-heat at the proposals."""
@@ -134,19 +171,37 @@ class PoseNetwork(nn.Module):
 
     def anchors(self, output: FcnOutput, proposals: Proposals) -> Tensor:
         """(B, 18, n, 3) metres: where every edge's child is measured from (pairwise terms)."""
-        points = proposals.points[:, _PARENTS]
+        parents = index_on(proposals.points.device, _PARENTS)
+        points = proposals.points.index_select(1, parents)
         if not self.config.displacement:
             return points
         if output.displacement is None:
             raise ValueError("the configuration needs displacements, but the FCN gave none")
         maps = output.displacement.unflatten(1, (len(EDGES), 3))
-        pixels = proposals.pixels[:, _PARENTS]
+        pixels = proposals.pixels.index_select(1, parents)
         return points + candidates.read_maps(maps, pixels, self.fcn.stride)
 
     def pairwise_terms(self, output: FcnOutput, proposals: Proposals) -> Tensor:
         """(B, 18, n, n): R of Eqn. 4, the parent's candidate before the child's."""
-        children = proposals.points[:, _CHILDREN]
+        children = proposals.points.index_select(1, index_on(self.gamma.device, _CHILDREN))
         return deformation(self.anchors(output, proposals), children, self.gamma)
+
+    def _weigh(self, unary: Tensor, output: FcnOutput, proposals: Proposals, tied: bool) -> Tensor:
+        """``infer(unary, pairwise_terms(...))`` with terms made when they are needed."""
+        if not tied:
+            return self.infer(unary, None)
+        anchors = self.anchors(output, proposals)
+        children = proposals.points.index_select(1, index_on(self.gamma.device, _CHILDREN))
+        marginals = self.config.readout == "marginals"
+        gamma = self.gamma / self.temperature if marginals else self.gamma
+
+        def terms(edges: Tensor) -> Tensor:
+            of_edges = (t.index_select(1, edges) for t in (anchors, children))
+            return deformation(*of_edges, gamma.index_select(0, edges))
+
+        if marginals:
+            return sum_product(unary / self.temperature, terms, EDGES)[1]
+        return _all_on(max_sum(unary, terms, EDGES)[1], unary)
 
     def infer(self, unary: Tensor, pairwise: Tensor | None) -> Tensor:
         """How much every candidate counts in the result.
@@ -164,7 +219,7 @@ class PoseNetwork(nn.Module):
                 return (unary / self.temperature).softmax(-1)
             return sum_product(unary, pairwise, EDGES, self.temperature)[1]
         choice = unary.argmax(-1) if pairwise is None else max_sum(unary, pairwise, EDGES)[1]
-        return torch.zeros_like(unary).scatter_(2, choice[..., None], 1.0)
+        return _all_on(choice, unary)
 
     def readout(self, output: FcnOutput, proposals: Proposals, weights: Tensor) -> PoseOutput:
         """Joints as the weighted mean of their candidates.
@@ -191,3 +246,8 @@ class PoseNetwork(nn.Module):
             )
         if stage not in get_args(Stage):
             raise ValueError(f"stage must be one of {get_args(Stage)}, got {stage!r}")
+
+
+def _all_on(choice: Tensor, like: Tensor) -> Tensor:
+    """(B, 19) indices -> (B, 19, n), 1 at the chosen candidate."""
+    return torch.zeros_like(like).scatter_(2, choice[..., None], 1.0)
