@@ -124,6 +124,32 @@ def thing(rng: np.random.Generator) -> Mesh:
     return lathe([(0, -h / 2), (r, -h / 2), (r * rng.uniform(0.5, 1.2), h / 2), (0, h / 2)], 10)
 
 
+def carried(rng: np.random.Generator, direction: ArrayLike) -> Mesh:
+    """Something in one hand at the origin, which points along ``direction``, (3,) unit: a telephone
+    or a cup, a stick, a bag that hangs, or any small thing."""
+    along = np.asarray(direction, dtype=np.float64)
+    kind = rng.integers(4)
+    if kind == 0:
+        r = rng.uniform(0.02, 0.045)
+        made = lathe([(0, -0.07), (r, -0.07), (r, 0.07), (0, 0.07)], 10)
+        return Mesh((made.vertices + 0.03 * along).astype(np.float32), made.faces)
+    if kind == 1:  # held somewhere along its length, across the hand
+        length, hold = rng.uniform(0.3, 1.3), rng.uniform(0.0, 0.5)
+        r = rng.uniform(0.008, 0.025)
+        low, high = -hold * length, (1 - hold) * length
+        stick = lathe([(0, low), (r, low), (r, high), (0, high)], 8)
+        across = np.cross(along, rng.normal(size=3))
+        turn = Rotation.align_vectors([across], [(0.0, 0.0, 1.0)])[0].as_matrix()
+        return Mesh((stick.vertices @ turn.T + 0.02 * along).astype(np.float32), stick.faces)
+    if kind == 2:
+        size = rng.uniform((0.2, 0.08, 0.2), (0.4, 0.2, 0.4))
+        handle = box((0.15, 0.02, 0.15), (0, 0, -0.08))
+        return join([handle, box(size, (0, 0, -0.15 - size[2] / 2))])
+    made = thing(rng)
+    reach = 0.5 * float(np.ptp(made.vertices @ along))
+    return Mesh((made.vertices + reach * along).astype(np.float32), made.faces)
+
+
 _PIECES = (table, chair, sofa, cabinet, stand, cabinet, stand)
 
 
@@ -131,20 +157,3 @@ def piece(rng: np.random.Generator) -> Mesh:
     """Any piece of furniture, at the origin, turned at random."""
     made = _PIECES[int(rng.integers(len(_PIECES)))](rng)
     return move(made, (0, 0, 0), rng.uniform(-np.pi, np.pi))
-
-
-def room(rng: np.random.Generator, depth: float) -> list[Mesh]:
-    """Floor, and walls behind and beside a place ``depth`` metres in front of the origin."""
-    parts = []
-    if rng.random() < 0.95:
-        parts.append(box((30, 30, 0.1), (0, 0, -0.05)))
-    if rng.random() < 0.85:
-        yaw = rng.normal(0, 0.35)
-        parts.append(move(box((14, 0.1, 6)), (0, depth + rng.uniform(0.35, 4.0), 1.5), yaw))
-    for side in (-1, 1):
-        if rng.random() < 0.5:
-            x = side * rng.uniform(1.2, 4.0)
-            parts.append(move(box((0.1, 14, 6)), (x, depth, 1.5), rng.normal(0, 0.2)))
-    if rng.random() < 0.4:
-        parts.append(box((30, 30, 0.1), (0, 0, rng.uniform(2.3, 3.2))))
-    return parts

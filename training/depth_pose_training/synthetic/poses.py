@@ -119,23 +119,12 @@ _LEGS: dict[str, Callable[[np.random.Generator], list[tuple[float, float, float,
     "lying": _standing,
 }
 
-#: Mode -> share of the sampled poses.
-MODES: dict[str, float] = {
-    "standing": 0.30,
-    "sitting": 0.24,
-    "crouching": 0.12,
-    "kneeling": 0.07,
-    "lunging": 0.07,
-    "kicking": 0.06,
-    "bending": 0.08,
-    "lying": 0.06,
-}
+#: Ways to pose, see ``synthetic.yaml`` for their shares.
+MODES: tuple[str, ...] = tuple(_LEGS)
 
 
-def sample(rng: np.random.Generator, mode: str | None = None) -> tuple[Array, str]:
-    """One stick figure (19, 3) and its mode; the pelvis is the origin."""
-    if mode is None:
-        mode = str(rng.choice(list(MODES), p=list(MODES.values())))
+def sample(rng: np.random.Generator, mode: str) -> tuple[Array, str]:
+    """One stick figure (19, 3) of a mode (one of MODES), and the mode; the pelvis is the origin."""
     lean = rng.normal(4, 9)
     if mode == "bending":
         lean = rng.uniform(30, 95)

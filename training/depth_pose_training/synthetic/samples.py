@@ -13,9 +13,11 @@ from depth_pose_ros import crops
 from depth_pose_ros.camera import Camera
 from depth_pose_ros.skeleton import INDEX, MIRROR, NUM_JOINTS
 from depth_pose_training.synthetic.bodies import Body, BodyModel
+from depth_pose_training.synthetic.clothes import Tailor
+from depth_pose_training.synthetic.knobs import Crops, Knobs
 from depth_pose_training.synthetic.poses import sample as sample_figure
 from depth_pose_training.synthetic.retarget import Details
-from depth_pose_training.synthetic.scene import Person, Scene, build
+from depth_pose_training.synthetic.scene import Person, Scene, views
 from depth_pose_training.synthetic.sensor import measure
 
 Array = NDArray[np.float64]
@@ -25,6 +27,8 @@ _TORSO = [INDEX[k] for k in ("UpperSpine", "MiddleSpine", "DownSpine", "LeftHip"
                              "LeftShoulder", "RightShoulder")]  # fmt: skip
 #: The deepest a joint lies under its own skin, metres.
 _FLESH = 0.22
+#: Focal lengths of whole frames, pixels: coarse, because the finder needs no more.
+FRAME_FOCAL = (95.0, 125.0)
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class FrameSample:
 def _visibility(person: Person, index: int, scene: Scene, camera: Camera) -> NDArray[np.uint8]:
     uv = camera.project(person.joints)
     rays = person.joints / person.joints[:, 2:]
-    z, mesh = scene.renderer.cast(scene.viewpoint, rays[:, None, 0], rays[:, None, 1])
+    z, mesh = scene.cast(rays[:, None, 0], rays[:, None, 1])
     below = person.joints[:, 2] - z[:, 0]
     seen = (mesh[:, 0] == index) & (below < _FLESH)
     # A limb may be nearer than its joint's depth allows only if another part of the body hides it.
@@ -81,7 +85,11 @@ def _visibility(person: Person, index: int, scene: Scene, camera: Camera) -> NDA
 
 
 def _crop_depth(
-    scene: Scene, frame: crops.CropFrame, keep: list[int] | None, rng: np.random.Generator
+    scene: Scene,
+    frame: crops.CropFrame,
+    keep: list[int] | None,
+    knobs: Knobs,
+    rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """(216, 176) metres as this scene's sensor would deliver them to the crop."""
     camera = scene.sensor.camera
@@ -90,11 +98,11 @@ def _crop_depth(
     w, h = int(np.ceil(crops.WIDTH / ratio)) + 1, int(np.ceil(crops.HEIGHT / ratio)) + 1
     x, y = np.meshgrid((np.arange(w) + rng.random()) * ratio, (np.arange(h) + rng.random()) * ratio)
     ray_x, ray_y = frame.ray_x + frame.step * x, frame.ray_y + frame.step * y
-    z, mesh = scene.renderer.cast(scene.viewpoint, ray_x, ray_y)
+    z, mesh = scene.cast(ray_x, ray_y)
     z[z > 12] = 0
     u, v = ray_x * camera.fx + camera.cx, ray_y * camera.fy + camera.cy
     z[(u < -0.5) | (u > camera.width - 0.5) | (v < -0.5) | (v > camera.height - 0.5)] = 0
-    out = measure(z, scene.sensor.kind, frame.step * ratio, rng)
+    out = measure(z, scene.sensor.kind, frame.step * ratio, rng, knobs.noise)
     if keep is not None:
         out[~_kept(mesh, keep, rng)] = 0
     if ratio > 1:
@@ -115,16 +123,15 @@ def _kept(mesh: NDArray[np.int32], keep: list[int], rng: np.random.Generator) ->
     return np.asarray(mask > 0)
 
 
-def _crop(scene: Scene, i: int, seen: NDArray[np.uint8], rng: np.random.Generator) -> CropSample:
+def _crop(
+    scene: Scene, i: int, seen: NDArray[np.uint8], knobs: Knobs, rng: np.random.Generator
+) -> CropSample:
     person = scene.people[i]
-    centre = person.joints[INDEX["MiddleSpine"]].copy()
-    centre[:2] += rng.uniform(-0.13, 0.13, 2)
-    centre[2] += rng.normal(-0.1, 0.06)
-    frame = crops.frame_around(centre)
+    frame = crop_around(person.joints, knobs.crops, rng)
     keep: list[int] | None = None
-    if rng.random() < 0.22:
+    if rng.random() < knobs.crops.removed:
         keep = [i] if rng.random() < 0.6 else list(range(len(scene.people)))
-    z = _crop_depth(scene, frame, keep, rng)
+    z = _crop_depth(scene, frame, keep, knobs, rng)
     return CropSample(
         crops.relative_millimetres(z, frame),
         frame.as_array(),
@@ -135,10 +142,26 @@ def _crop(scene: Scene, i: int, seen: NDArray[np.uint8], rng: np.random.Generato
     )
 
 
-def _frame(scene: Scene, visible: NDArray[np.uint8], rng: np.random.Generator) -> FrameSample:
-    """The whole image, sampled coarsely (the finder needs no more) on the sensor's rays."""
+def crop_around(
+    joints: NDArray[np.floating], knobs: Crops, rng: np.random.Generator
+) -> crops.CropFrame:
+    """A crop as far beside a person's joints (19, 3), optical frame, as a finder errs."""
+    centre = joints[INDEX["MiddleSpine"]].astype(np.float64)
+    centre[:2] += rng.uniform(-knobs.sideways, knobs.sideways, 2)
+    centre[2] += rng.normal(-knobs.nearer, knobs.depth_sigma)
+    return crops.frame_around(centre)
+
+
+def _frame(
+    scene: Scene,
+    visible: NDArray[np.uint8],
+    knobs: Knobs,
+    rng: np.random.Generator,
+    focal: tuple[float, float] = FRAME_FOCAL,
+) -> FrameSample:
+    """The whole image on the sensor's rays, scaled to a focal length within ``focal``, pixels."""
     full = scene.sensor.camera
-    scale = rng.uniform(95, 125) / full.fx
+    scale = rng.uniform(*focal) / full.fx
     camera = Camera(
         full.fx * scale,
         full.fy * scale,
@@ -148,12 +171,10 @@ def _frame(scene: Scene, visible: NDArray[np.uint8], rng: np.random.Generator) -
         int(full.height * scale),
     )
     u, v = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
-    z, mesh = scene.renderer.cast(
-        scene.viewpoint, (u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy
-    )
+    z, mesh = scene.cast((u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy)
     z[z > 12] = 0
-    depth = measure(z, scene.sensor.kind, 1 / camera.fx, rng)
-    if rng.random() < 0.15:
+    depth = measure(z, scene.sensor.kind, 1 / camera.fx, rng, knobs.noise)
+    if rng.random() < knobs.crops.frame_removed:
         depth[~_kept(mesh, list(range(len(scene.people))), rng)] = 0
     joints = np.array([p.joints for p in scene.people], dtype=np.float32).reshape(-1, NUM_JOINTS, 3)
     return FrameSample(depth, camera, joints, visible)
@@ -165,10 +186,14 @@ class Generator:
     Args:
         clips: motion-capture clips to draw poses from, each (T, 19, 3), z up.
         pool: how many bodies are shaped and posed in one batch.
+        knobs: see ``synthetic.yaml``.
     """
 
-    def __init__(self, clips: list[NDArray[np.float32]], pool: int = 24) -> None:
-        if not clips:
+    def __init__(
+        self, clips: list[NDArray[np.float32]], pool: int = 24, knobs: Knobs | None = None
+    ) -> None:
+        self.knobs = knobs or Knobs()
+        if not clips and self.knobs.people.mocap > 0:
             raise ValueError("no motion-capture clips to draw poses from")
         self._clips = clips
         # Every clip counts by the root of its length: long ones do not drown the rest.
@@ -176,46 +201,67 @@ class Generator:
         self._weights = weight / weight.sum()
         self._pool = pool
         self._model = BodyModel()
+        self._tailor = Tailor(self._model, self.knobs.clothes)
 
     def _figure(self, rng: np.random.Generator) -> tuple[Array, str]:
-        if rng.random() < 0.5:
+        people = self.knobs.people
+        if rng.random() < people.mocap:
             clip = self._clips[int(rng.choice(len(self._clips), p=self._weights))]
             figure, mode = clip[int(rng.integers(len(clip)))].astype(np.float64), "mocap"
             if rng.random() < 0.5:
                 figure = figure[list(MIRROR)] * (-1.0, 1.0, 1.0)
             return figure, mode
-        return sample_figure(rng)
+        mode = rng.choice(list(people.modes), p=list(people.modes.values()))
+        return sample_figure(rng, str(mode))
 
     def _bodies(self, rng: np.random.Generator) -> Iterator[tuple[Body, str]]:
         while True:
             figures, modes = zip(*(self._figure(rng) for _ in range(self._pool)), strict=True)
-            shapes = self._model.sample_shapes(self._pool, rng)
+            shapes = self._model.sample_shapes(self._pool, rng, self.knobs.people.stature)
             posed = self._model.pose(np.array(figures), shapes, Details.sample(self._pool, rng))
             yield from zip(posed, modes, strict=True)
 
-    def stream(self, seed: int | Sequence[int]) -> Iterator[tuple[list[CropSample], FrameSample]]:
-        """Scene after scene; the same seed gives the same samples."""
+    def scenes(self, seed: int | Sequence[int]) -> Iterator[tuple[Scene, np.random.Generator]]:
+        """View after view, some of the same scene, each with the generator of its random choices;
+        the same seed gives the same."""
         rng = np.random.default_rng(seed)
         bodies = self._bodies(rng)
+        number = self.knobs.people.number
         while True:
-            n = int(rng.choice(5, p=(0.08, 0.50, 0.26, 0.11, 0.05)))
-            scene = build(list(islice(bodies, n)), self._model.faces, rng)
+            n = int(rng.choice(len(number), p=number))
+            for scene in views(list(islice(bodies, n)), self._tailor, self.knobs, rng):
+                yield scene, rng
+
+    def stream(self, seed: int | Sequence[int]) -> Iterator[tuple[list[CropSample], FrameSample]]:
+        """The samples of view after view; the same seed gives the same samples."""
+        for scene, rng in self.scenes(seed):
             seen = [
                 _visibility(p, i, scene, scene.sensor.camera) for i, p in enumerate(scene.people)
             ]
             made = [
-                _crop(scene, i, seen[i], rng)
+                _crop(scene, i, seen[i], self.knobs, rng)
                 for i in range(len(scene.people))
-                if _usable(scene.people[i], seen[i])
+                if usable(scene.people[i].joints, seen[i])
             ]
             visible = np.array(seen, dtype=np.uint8).reshape(-1, NUM_JOINTS)
-            yield made, _frame(scene, visible, rng)
+            yield made, _frame(scene, visible, self.knobs, rng)
+
+    def frames(
+        self, seed: int | Sequence[int], focal: tuple[float, float]
+    ) -> Iterator[FrameSample]:
+        """Whole frames only, of focal lengths within ``focal`` pixels."""
+        for scene, rng in self.scenes(seed):
+            seen = [
+                _visibility(p, i, scene, scene.sensor.camera) for i, p in enumerate(scene.people)
+            ]
+            visible = np.array(seen, dtype=np.uint8).reshape(-1, NUM_JOINTS)
+            yield _frame(scene, visible, self.knobs, rng, focal)
 
 
-def _usable(person: Person, visible: NDArray[np.uint8]) -> bool:
+def usable(joints: NDArray[np.floating], visible: NDArray[np.uint8]) -> bool:
     """Enough of a person to be asked for: some torso and a third of the joints in sight."""
     return bool(
-        0.5 < person.joints[INDEX["MiddleSpine"], 2] < 7
+        0.5 < joints[INDEX["MiddleSpine"], 2] < 7
         and (visible == VISIBLE).sum() >= 6
         and (visible[_TORSO] == VISIBLE).sum() >= 1
     )

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_pose_ros.skeleton import NUM_JOINTS
+from depth_pose_training.synthetic.knobs import MAX_PEOPLE
 from depth_pose_training.synthetic.samples import CropSample, FrameSample
 
 #: Whole frames are stored in the corner of a canvas, (height, width).
 CANVAS = (160, 208)
-MAX_PEOPLE = 4
 
 
 @dataclass(frozen=True)
