@@ -261,7 +261,7 @@ def test_fewer_triangles_leave_the_shape() -> None:
     assert faces.max() == len(kept) - 1
     small = Mesh(ball.vertices[kept], faces)
     viewpoint = Viewpoint(np.array((0.0, -4.0, 0.0)), 0.0, 0.0)
-    x, y = np.meshgrid(np.linspace(-0.2, 0.2, 30), np.linspace(-0.2, 0.2, 30))
+    x, y = np.meshgrid(np.linspace(-0.15, 0.15, 30), np.linspace(-0.15, 0.15, 30))
     (a, _), (b, _) = (Renderer([m]).cast(viewpoint, x, y) for m in (ball, small))
     assert np.abs(a - b).max() < 0.03
 
