@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from geometry_msgs.msg import Quaternion, TransformStamped, Vector3
+from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion, TransformStamped, Vector3
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
@@ -81,6 +81,23 @@ def transforms(
         for joint in shown(person, min_confidence):
             child = f"{FRAME_NAMES[joint]}_{identifier}"
             result.append(_transform(child_header, child, offsets[joint], (0.0, 0.0, 0.0, 1.0)))
+    return result
+
+
+def poses(header: Header, people: Iterable[Person]) -> PoseArray:
+    """Where everybody is and faces, for followers: the frames ``body_<id>``, by number.
+
+    Position is the middle of the hips; x points out of the chest and z towards the head.
+    """
+    result = PoseArray(header=header)
+    for person in sorted(people, key=lambda person: person.number):
+        origin, axes = body_frame(person.pose.joints)
+        if not np.isfinite(origin).all() or not np.isfinite(axes).all():
+            continue
+        (x, y, z), (qx, qy, qz, qw) = origin.tolist(), quaternion(axes)
+        result.poses.append(
+            Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
+        )
     return result
 
 

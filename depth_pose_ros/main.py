@@ -16,9 +16,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 def main() -> NoReturn:
     """Run the node until it is told to stop, and end the process."""
     try:
-        from depth_pose_ros import node
+        from depth_pose_ros.run import run
 
-        code = node.main()
+        code = run()
     except KeyboardInterrupt:
         code = 0
     sys.stdout.flush()

@@ -1,49 +1,49 @@
 """The node: depth images in, skeletons out.
 
-Thin on purpose: parameters, subscriptions, threads and the life cycle.  Reading, estimation,
-numbering and conversion are elsewhere.
+Thin on purpose: parameters, threads and the life cycle.  Reading, estimation, numbering, conversion
+and counting are elsewhere.
 """
 
-import sys
+import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState
 from rclpy.lifecycle.node import TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, QoSReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.time import Time
 from rclpy.timer import Timer
-from sensor_msgs.msg import CameraInfo, Image
 
 from depth_pose_ros import parameters
 from depth_pose_ros.calibration import Calibration, CalibrationError
 from depth_pose_ros.camera import CameraError
 from depth_pose_ros.depth import DepthError
+from depth_pose_ros.diagnostics import Circumstances, Diagnostics
 from depth_pose_ros.estimator_loading import (
     Estimator,
     EstimatorFactory,
     EstimatorSettings,
     load_estimator,
 )
+from depth_pose_ros.frames import FrameError, TargetFrame
+from depth_pose_ros.health import Health, Report
 from depth_pose_ros.identity import identify
-from depth_pose_ros.outputs import Outputs
+from depth_pose_ros.inputs import DEPTH_TOPIC, DepthMessage, Inputs, metres
+from depth_pose_ros.outputs import Outputs, View
 from depth_pose_ros.reader import DepthReader
-from depth_pose_ros.stop_signal import StopSignal
 from depth_pose_ros.throttle import Throttle
 from depth_pose_ros.worker import LatestWorker
 
 NODE_NAME = "depth_pose_node"
-DEPTH_TOPIC, CAMERA_INFO_TOPIC = "depth/image", "depth/camera_info"
 
 REPEAT_AFTER = 5.0  #: seconds before the same complaint is made again, or of silence before one
+_WATCH = 0.2  # seconds between two looks at what is missing
 _LONGEST_INFERENCE = 10.0  # seconds to wait for the frame in work when the node is stopped
+_JUMP = 1.0  # seconds back in the images' stamps that are no disorder but another time
+_LONGEST_LATENCY = 60.0  # seconds; a stamp that is older is of another clock
 
 
 class DepthPoseNode(LifecycleNode):
@@ -60,17 +60,21 @@ class DepthPoseNode(LifecycleNode):
     def __init__(self, make_estimator: EstimatorFactory = load_estimator, **options: Any) -> None:
         self._make_estimator = make_estimator
         self._estimator: Estimator | None = None
-        self._worker: LatestWorker[Image] | None = None
-        self._inputs: list[Any] = []
+        self._worker: LatestWorker[tuple[DepthMessage, float]] | None = None
         self._watch: Timer | None = None
-        self._camera_info: CameraInfo | None = None
-        self._frames = 0
+        self._target: TargetFrame | None = None
+        self._failure = ""
+        self._gone = False  # the camera
+        self._newest = 0  # nanoseconds, the latest stamp of an image
         self._throttle = Throttle(REPEAT_AFTER)
-        self._outputs = Outputs(self)  # here, because rclpy also destroys nodes that are half made
+        self._health = Health()
+        # Before super(), because rclpy also destroys nodes that are half made.
+        self._inputs, self._outputs = Inputs(self, self._on_image), Outputs(self)
         super().__init__(NODE_NAME, **options)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         parameters.declare(self)
         self._reader = DepthReader(self._value("rectified"), self._on_calibration)
+        self._diagnostics = Diagnostics(self, self._observe)
 
     def autostart(self) -> None:
         """Configure and activate, if the parameter ``autostart`` says so."""
@@ -93,10 +97,14 @@ class DepthPoseNode(LifecycleNode):
         try:
             self._estimator = self._make_estimator(settings)
             self._outputs.open()
+            if self._value("target_frame"):
+                self._target = TargetFrame(self, self._value("target_frame"))
+                self._outputs.own_listeners = 1
         except Exception as error:  # whatever it is, the node must live on and say so
             self._fail("configure", error)
             self._release()
             return TransitionCallbackReturn.FAILURE
+        self._failure = ""
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -106,6 +114,7 @@ class DepthPoseNode(LifecycleNode):
             self._fail("activate", error)
             self._stop()
             return TransitionCallbackReturn.FAILURE
+        self._failure = ""
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -131,14 +140,14 @@ class DepthPoseNode(LifecycleNode):
 
     def _start(self) -> None:
         """From inactive to active: inputs and the thread that works on them."""
-        self._frames = 0
+        self._health.begin()
+        self._newest, self._gone = 0, False
         self._worker = LatestWorker(self._process, name="inference")
-        self._inputs.append(self._subscribe(Image, DEPTH_TOPIC, self._on_image))
-        self._inputs.append(self._subscribe(CameraInfo, CAMERA_INFO_TOPIC, self._on_camera_info))
+        self._inputs.open(self._value("image_transport"))
         # A clock of its own: with use_sim_time and no simulation, ROS time stands still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._watch = self.create_timer(REPEAT_AFTER, self._on_watch, clock=steady)
-        depth, info = (subscription.topic_name for subscription in self._inputs)
+        self._watch = self.create_timer(_WATCH, self._on_watch, clock=steady)
+        depth, info = self._inputs.topics
         self.get_logger().info(f"Active: depth from {depth}, calibration from {info}")
 
     def _stop(self) -> None:
@@ -146,11 +155,10 @@ class DepthPoseNode(LifecycleNode):
         if self._watch is not None:
             self.destroy_timer(self._watch)
             self._watch = None
-        while self._inputs:
-            self.destroy_subscription(self._inputs.pop())
+        self._inputs.close()
         if self._worker is not None and not self._worker.stop(_LONGEST_INFERENCE):
             self.get_logger().error("The inference hangs; its thread is left behind")
-        self._worker, self._camera_info = None, None
+        self._worker = None
         if self.context.ok():
             self._outputs.take_back()
 
@@ -158,50 +166,50 @@ class DepthPoseNode(LifecycleNode):
         """Back to unconfigured: no model, no publishers."""
         self._stop()
         self._estimator = None
+        if self._target is not None:
+            self._target.close()
+            self._target, self._outputs.own_listeners = None, 0
         self._outputs.close()
 
     # Executor's thread
 
-    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> Any:
-        # REP-2003: sensor data is best effort, and of a stream only the newest frame matters.  A
-        # profile of its own, because rclpy writes the overrides into the one it is given.
-        return self.create_subscription(
-            kind,
-            topic,
-            callback,
-            QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
-
-    def _on_image(self, image: Image) -> None:
-        self._frames += 1
-        if self._worker is not None:
-            self._worker.put(image)
-
-    def _on_camera_info(self, info: CameraInfo) -> None:
-        self._camera_info = info
+    def _on_image(self, image: DepthMessage) -> None:
+        silence = self._health.image()
+        if self._gone:
+            self._gone = False
+            self.get_logger().info(f"Depth images again, after {silence:.1f} s")
+        if self._worker is not None and not self._resting():
+            self._worker.put((image, time.monotonic()))
 
     def _on_watch(self) -> None:
         """Say what is missing: a silent node is the hardest one to put right."""
-        assert self._worker is not None
-        depth, info = (subscription.topic_name for subscription in self._inputs)
-        if self._frames == 0:
-            self._report(
-                f"No depth image on {depth} for {REPEAT_AFTER:g} s "
-                f"({self.count_publishers(depth)} publishers): is the camera running, and is "
-                f"{DEPTH_TOPIC} remapped to its topic?"
-            )
-        elif self._camera_info is None:
-            self._report(
-                f"Depth images arrive, but no camera_info on {info} "
-                f"({self.count_publishers(info)} publishers): is {CAMERA_INFO_TOPIC} remapped to "
-                "the topic beside the depth image?"
-            )
-        self.get_logger().debug(
-            f"{self._frames} frames in {REPEAT_AFTER:g} s; "
-            f"{self._worker.dropped} replaced by newer ones since activation"
+        report = self._health.report()
+        if report.images and report.silence > self._value("stale_after"):
+            if not self._gone:
+                self._gone = True
+                self._report(f"No depth image for {report.silence:.1f} s: the camera has gone")
+                self._outputs.take_back()
+                self._diagnostics.update()
+        elif report.idle > REPEAT_AFTER:
+            complaint = self._inputs.complaint(report.images, report.silence)
+            if complaint:
+                self._report(complaint)
+
+    def _observe(self) -> tuple[Report, Circumstances]:
+        """For the diagnostics."""
+        configured = "unconfigured" if self._estimator is None else "inactive"
+        return self._health.report(), Circumstances(
+            state=configured if self._worker is None else "active",
+            failure=self._failure,
+            stale_after=self._value("stale_after"),
+            resting=self._resting(),
+            dropped=0 if self._worker is None else self._worker.dropped,
+            model=self._value("model"),
+            frame=self._value("target_frame"),
         )
-        self._frames = 0
+
+    def _resting(self) -> bool:
+        return self._value("lazy") and not self._outputs.wanted()
 
     def _on_set_parameters(self, changes: Iterable[Parameter]) -> SetParametersResult:
         reason = parameters.refusal(changes, configured=self._estimator is not None)
@@ -209,27 +217,54 @@ class DepthPoseNode(LifecycleNode):
 
     # Worker's thread
 
-    def _process(self, image: Image) -> None:
+    def _process(self, item: tuple[DepthMessage, float]) -> None:
+        image, arrived = item
         try:
-            self._estimate(image)
+            self._estimate(image, arrived)
         except (DepthError, CameraError, CalibrationError) as error:
             self._report(f"Depth image ignored: {error}")
+        except FrameError as error:
+            self._report(f"Nothing published: {error}")
         except Exception as error:  # the next frame may be good: the thread must live on
             if self.context.ok():
                 self._report(f"Frame lost: {type(error).__name__}: {error}")
                 self.get_logger().debug("".join(traceback.format_exception(error)))
 
-    def _estimate(self, image: Image) -> None:
-        estimator, info = self._estimator, self._camera_info
-        metres = self._reader.metres(image)
+    def _estimate(self, image: DepthMessage, arrived: float) -> None:
+        self._follow_time(image)
+        estimator, info = self._estimator, self._inputs.camera_info
+        raw = metres(image, self._reader)
         if estimator is None or info is None:  # the watch says so if it lasts
             return
-        depth, camera = self._reader.rectified(metres, info)
+        depth, camera = self._reader.rectified(raw, info)
         if not depth.any():
             self._report("The depth image has no valid pixel: is the sensor covered or too near?")
         if not image.header.frame_id:
             self._report("The depth image has no frame_id: set it in the driver, TF needs it")
-        self._outputs.publish(image.header, identify(estimator.estimate(depth, camera)))
+        people = identify(estimator.estimate(depth, camera))
+        self._outputs.publish_view(View(image.header, depth, people))
+        header, placed = image.header, people
+        if self._target is not None:
+            header, placed = self._target.place(image.header, people)
+        self._outputs.publish(header, placed)
+        self._health.result(len(people), time.monotonic() - arrived, self._latency(image))
+
+    def _follow_time(self, image: DepthMessage) -> None:
+        """Start afresh where time jumps back: a bag that loops, a simulation that is reset."""
+        stamp = Time.from_msg(image.header.stamp).nanoseconds
+        back = (self._newest - stamp) * 1e-9
+        if back > _JUMP:
+            self.get_logger().info(f"Time has jumped back by {back:.1f} s: starting afresh")
+            self._outputs.take_back()
+            if self._target is not None:
+                self._target.clear()
+        self._newest = stamp if back > _JUMP else max(stamp, self._newest)
+
+    def _latency(self, image: DepthMessage) -> float:
+        """Seconds since the image was taken; NaN where its stamp is of another clock."""
+        age = self.get_clock().now() - Time.from_msg(image.header.stamp)
+        seconds = float(age.nanoseconds) * 1e-9
+        return seconds if 0 <= seconds <= _LONGEST_LATENCY else float("nan")
 
     def _on_calibration(self, calibration: Calibration) -> None:
         camera, topic = calibration.camera, self.resolve_topic_name(DEPTH_TOPIC)
@@ -244,39 +279,14 @@ class DepthPoseNode(LifecycleNode):
     # Any thread
 
     def _fail(self, transition: str, error: Exception) -> None:
-        self.get_logger().error(f"Cannot {transition}: {error}")
+        self._failure = f"Cannot {transition}: {error}"
+        self.get_logger().error(self._failure)
         self.get_logger().debug("".join(traceback.format_exception(error)))
 
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value
 
     def _report(self, message: str) -> None:
+        self._health.fault(message)
         if self._throttle.admits(message):
             self.get_logger().error(message)
-
-
-def main(args: list[str] | None = None, make_estimator: EstimatorFactory = load_estimator) -> int:
-    """Run the node until Ctrl-C, SIGTERM or shutdown; the process's exit code."""
-    stop = StopSignal()
-    node: DepthPoseNode | None = None
-    try:
-        rclpy.init(args=args)
-        node = DepthPoseNode(make_estimator)
-        node.autostart()
-        stop.spinning = True
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except ParameterException as error:
-        print(f"{NODE_NAME}: {error}", file=sys.stderr)
-        return 1
-    except Exception:
-        if not stop.came:  # else it is the context's end, under whatever was running
-            raise
-    finally:
-        stop.ignore()
-        if node is not None:
-            node.destroy_node()
-        # Not rclpy.try_shutdown(): from Kilted on that would also bring the signal handlers back.
-        rclpy.get_default_context().try_shutdown()
-    return 0

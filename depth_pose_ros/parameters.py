@@ -102,6 +102,40 @@ _DECLARATIONS = (
         fixed=True,
     ),
     _Declaration(
+        "image_transport",
+        "raw",
+        "raw: sensor_msgs/Image on depth/image.  compressedDepth: image_transport's PNGs on the "
+        "topic of that name below it.",
+        pattern="raw|compressedDepth",
+        structural=True,
+    ),
+    _Declaration(
+        "target_frame",
+        "",
+        "TF frame of the results, as map or base_link; empty: the depth image's own.",
+        pattern=r"([^/\s]\S*)?",
+        structural=True,
+    ),
+    _Declaration(
+        "lazy",
+        True,
+        "Rest while nobody subscribes to any result.",
+    ),
+    _Declaration(
+        "tf_wakes",
+        True,
+        "Whether a listener to TF counts as a subscriber.  Most robots always have one: with "
+        "false, frames are sent only while another result is subscribed to.",
+    ),
+    _Declaration(
+        "stale_after",
+        1.0,
+        "Seconds without a depth image after which the camera counts as gone, and what was seen is "
+        "taken back.",
+        low=0.1,
+        high=60.0,
+    ),
+    _Declaration(
         "min_confidence",
         0.0,
         "Joints with less confidence are left out of markers, TF and cloud.",
@@ -111,6 +145,10 @@ _DECLARATIONS = (
     _Declaration("publish_markers", True, "Publish ~/markers for RViz.", fixed=True),
     _Declaration("publish_tf", True, "Send a TF frame for every joint.", fixed=True),
     _Declaration("publish_cloud", True, "Publish ~/joints, a point cloud of joints.", fixed=True),
+    _Declaration("publish_poses", True, "Publish ~/poses, where people are and face.", fixed=True),
+    _Declaration(
+        "publish_overlay", True, "Publish ~/overlay, skeletons over the depth image.", fixed=True
+    ),
     _Declaration(
         "id_prefix",
         "p",

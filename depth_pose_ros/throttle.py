@@ -4,6 +4,8 @@ import re
 import time
 from collections.abc import Callable
 
+_MOST_KINDS = 100  # in one period
+
 
 class Throttle:
     """Says which messages to let through: each kind at most once in ``period`` seconds.
@@ -21,6 +23,10 @@ class Throttle:
         """True if a message of this kind is due, and count it as said."""
         now = self._clock()
         kind = re.sub(r"\d+", "#", message)
+        if len(self._last) >= _MOST_KINDS:  # messages quote what came in, so kinds have no end
+            self._last = {k: at for k, at in self._last.items() if now - at < self._period}
+        if len(self._last) >= _MOST_KINDS:
+            return False
         if now - self._last.get(kind, -float("inf")) < self._period:
             return False
         self._last[kind] = now

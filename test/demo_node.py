@@ -39,9 +39,9 @@ def main() -> int:
         print("something is badly wrong", file=sys.stderr)
         return 7
     if what in ("node", "no-model"):
-        from depth_pose_ros import node
+        from depth_pose_ros.run import run as run_node
 
-        return node.main([what, *arguments], _missing if what == "no-model" else _blobs)
+        return run_node([what, *arguments], _missing if what == "no-model" else _blobs)
     from depth_pose_ros.demo.command import run
     from depth_pose_ros.demo.session import NODE
 

@@ -84,9 +84,9 @@ class ObservedNode(DepthPoseNode):
         self.handled: list[int] = []
         super().__init__(*args, **options)
 
-    def _process(self, image: Image) -> None:
-        super()._process(image)
-        self.handled.append(image.header.stamp.sec)
+    def _process(self, item: Any) -> None:
+        super()._process(item)
+        self.handled.append(item[0].header.stamp.sec)
 
 
 class Bench:
@@ -124,8 +124,10 @@ class Bench:
             (MarkerArray, "depth_pose_node/markers", self.markers),
             (TFMessage, "/tf", self.tf),
         )
-        for kind, topic, received in outputs:
+        self._listeners = [
             peer.create_subscription(kind, topic, received.append, QoSProfile(depth=10))
+            for kind, topic, received in outputs
+        ]
         self._stamp = 0
         if start:
             self.node.autostart()
@@ -162,9 +164,9 @@ class Bench:
 
     def calibrate(self, info: CameraInfo) -> None:
         """Publish a calibration and wait until the node has it."""
-        known = self.node._camera_info
+        known = self.node._inputs.camera_info
         self.info.publish(info)
-        self.ros.spin_until(lambda: self.node._camera_info is not known, "the camera_info")
+        self.ros.spin_until(lambda: self.node._inputs.camera_info is not known, "the camera_info")
 
     def see(self, image: Image | None = None, info: CameraInfo | None = None) -> int:
         """Publish a good frame and wait for all that comes of it."""
@@ -177,10 +179,19 @@ class Bench:
             )
         return stamp
 
+    def stop_listening(self) -> None:
+        """Unsubscribe from all that the node publishes."""
+        while self._listeners:
+            self.peer.destroy_subscription(self._listeners.pop())
+
+    def log(self) -> str:
+        """All that the node has said so far."""
+        self._stderr += self._capfd.readouterr().err
+        return self._stderr
+
     def errors(self) -> list[str]:
         """What the node has complained of so far."""
-        self._stderr += self._capfd.readouterr().err
-        return [line for line in self._stderr.splitlines() if line.startswith(("[WARN", "[ERROR"))]
+        return [line for line in self.log().splitlines() if line.startswith(("[WARN", "[ERROR"))]
 
     def wait_for_error(self, text: str) -> None:
         """Spin until the node complains of something."""

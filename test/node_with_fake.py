@@ -8,7 +8,7 @@ import time
 
 from poses import standing
 
-from depth_pose_ros import node
+from depth_pose_ros.run import run
 
 
 class SlowEstimator:
@@ -22,4 +22,4 @@ class SlowEstimator:
 
 
 if __name__ == "__main__":
-    sys.exit(node.main(sys.argv, lambda _: SlowEstimator(float(sys.argv[1]))))
+    sys.exit(run(sys.argv, lambda _: SlowEstimator(float(sys.argv[1]))))

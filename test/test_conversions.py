@@ -7,7 +7,7 @@ from poses import CAMERA, standing
 pytest.importorskip("sensor_msgs", reason="needs ROS messages: `make setup` installs them")
 
 from builtin_interfaces.msg import Time
-from sensor_msgs.msg import PointCloud2, PointField
+from clouds import unpack
 from std_msgs.msg import Header
 
 from depth_pose_ros.conversions import CLOUD_DTYPE, FRAME_NAMES, cloud, shown, transforms
@@ -122,21 +122,6 @@ def test_joints_that_are_not_finite_are_never_shown():
     joints[INDEX["LeftHand"], 2] = np.nan
     pose = Pose(joints, standing().pixels, standing().confidence, 0.9)
     assert shown(Person(0, pose), 0.0) == [i for i in range(NUM_JOINTS) if JOINTS[i] != "LeftHand"]
-
-
-def unpack(message: PointCloud2) -> np.ndarray:
-    """By the message's own description, not by our dtype."""
-    formats = {PointField.FLOAT32: "<f4", PointField.UINT32: "<u4"}
-    dtype = np.dtype(
-        {
-            "names": [f.name for f in message.fields],
-            "formats": [formats[f.datatype] for f in message.fields],
-            "offsets": [f.offset for f in message.fields],
-            "itemsize": message.point_step,
-        }
-    )
-    assert all(f.count == 1 for f in message.fields)
-    return np.frombuffer(message.data, dtype)
 
 
 def test_the_cloud_holds_every_joint_of_everybody():

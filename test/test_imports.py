@@ -13,6 +13,7 @@ ROS = (
     "builtin_interfaces",
     "cv_bridge",
     "diagnostic_msgs",
+    "diagnostic_updater",
     "geometry_msgs",
     "launch",
     "launch_ros",
@@ -38,17 +39,22 @@ TRAINING = (
     "trimesh",
     "warp",
 )
-PICTURES_AND_FILES = ("matplotlib", "rosbags", "scipy")  # the demo's, not the node's
+PICTURES_AND_FILES = ("matplotlib", "rosbags")  # the demo's, not the node's
 
 # Everything that speaks ROS, or is for the command line.
 OUTER = {
     "conversions",
+    "diagnostics",
+    "frames",
+    "inputs",
     "main",
     "markers",
     "node",
     "outputs",
+    "overlay",
     "parameters",
     "reader",
+    "run",
 }
 CORE = sorted(
     ".".join(("depth_pose_ros", *p.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(

@@ -63,7 +63,7 @@ def test_the_newest_frame_wins(bench):
     slow = bench.send(depth_image())
     bench.ros.spin_until(lambda: len(bench.estimator.calls) == 2, "the slow inference")
     arrived, put = [], bench.node._worker.put
-    bench.node._worker.put = lambda image: (arrived.append(image.header.stamp.sec), put(image))
+    bench.node._worker.put = lambda item: (arrived.append(item[0].header.stamp.sec), put(item))
     last = [bench.send(depth_image()) for _ in range(5)][-1]
     bench.ros.spin_until(lambda: arrived[-1:] == [last], "the newest image")
     bench.estimator.open.set()
@@ -309,9 +309,14 @@ def test_bad_start_up_values_are_refused(ros, capfd, name, value, error):
 
 
 def test_every_parameter_is_described_and_every_number_bounded(bench):
-    rclpys = ("use_sim_time", "start_type_description_service", "qos_overrides.")
+    rclpys = (
+        "use_sim_time",
+        "start_type_description_service",
+        "qos_overrides.",
+        "diagnostic_updater.",
+    )
     own = [name for name in bench.node._parameters if not name.startswith(rclpys)]
-    assert len(own) == 14
+    assert len(own) == 21
     for name in own:
         descriptor = bench.node.describe_parameter(name)
         assert descriptor.description, name
@@ -326,7 +331,8 @@ def test_each_output_can_be_switched_off(ros, capfd):
     bench.node.autostart()
     bench.ros.wait_for_subscribers(bench.depth)
     bench.ros.wait_for_subscribers(bench.info)
-    bench.ros.wait_for_publishers(bench.peer, "/depth_pose_node/joints")
+    (cloud,) = (p for p in bench.node.publishers if p.topic_name.endswith("/joints"))
+    bench.ros.wait_for_subscribers(cloud)
     bench.send(depth_image(), camera_info())
     bench.ros.spin_until(lambda: bench.clouds, "the cloud")
     assert bench.peer.count_publishers("/depth_pose_node/markers") == 0

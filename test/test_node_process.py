@@ -94,7 +94,7 @@ def test_a_signal_while_waiting_for_images(start, number):
 
 
 def test_ctrl_c_twice_in_the_middle_of_an_inference(ros, start):
-    process = start(*SLOW)
+    process = start(*SLOW, "--ros-args", "-p", "lazy:=false")
     peer = ros.node()
     depth = peer.create_publisher(Image, "/depth/image", QoSProfile(depth=2))
     info = peer.create_publisher(CameraInfo, "/depth/camera_info", QoSProfile(depth=2))

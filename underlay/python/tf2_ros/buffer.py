@@ -67,9 +67,9 @@ class Buffer:
         self._add(transform, static=True)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget all that moves; what is static stays, as in the real buffer."""
         with self._news:
-            self._edges.clear()
+            self._edges = {child: edge for child, edge in self._edges.items() if edge.static}
 
     def can_transform(
         self, target_frame: str, source_frame: str, time: Time, timeout: Duration | None = None
