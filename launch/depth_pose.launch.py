@@ -55,6 +55,22 @@ def arguments() -> list[DeclareLaunchArgument]:
             "namespace", default_value="", description="Namespace of the node and its outputs"
         ),
         DeclareLaunchArgument(
+            "id_prefix",
+            default_value="",
+            description="What body ids begin with; each of several cameras needs its own",
+        ),
+        DeclareLaunchArgument(
+            "target_frame",
+            default_value="",
+            description="TF frame of the results, as map; empty: the depth image's own",
+        ),
+        DeclareLaunchArgument(
+            "image_transport",
+            default_value="",
+            choices=["", "raw", "compressedDepth"],
+            description="How the depth image comes, instead of the preset's",
+        ),
+        DeclareLaunchArgument(
             "model",
             default_value="",
             description="Weights: a shipped model's name or a .safetensors file",
@@ -142,7 +158,7 @@ def explicit_parameters(given: dict[str, str]) -> dict[str, Any]:
     # Typed, or launch would read a model called 7 as a number.
     texts = {
         name: ParameterValue(given[name], value_type=str)
-        for name in ("model", "device")
+        for name in ("model", "device", "id_prefix", "target_frame", "image_transport")
         if given[name]
     }
     return {**flags, **texts}
@@ -169,6 +185,7 @@ def rviz(frame: str, topics: dict[str, str], outputs: str) -> list[Node]:
             *((f"/{ours}", camera) for ours, camera in topics.items()),
             (f"/{NODE}/markers", f"{outputs}/markers"),
             (f"/{NODE}/joints", f"{outputs}/joints"),
+            (f"/{NODE}/overlay", f"{outputs}/overlay"),
         ],
     )
     return [level, window]

@@ -41,6 +41,7 @@ def test_the_rviz_view_shows_depth_skeletons_and_tf():
     assert displays["DepthCloud"]["Depth Map Topic"] == "/depth/image"
     assert displays["MarkerArray"]["Topic"]["Value"] == "/depth_pose_node/markers"
     assert displays["PointCloud2"]["Topic"]["Value"] == "/depth_pose_node/joints"
+    assert displays["Image"]["Topic"]["Value"] == "/depth_pose_node/overlay"
     assert set(displays["MarkerArray"]["Namespaces"]) == {"joints", "bones", "labels"}
 
 
@@ -104,8 +105,13 @@ def test_only_what_is_given_is_set():
     nothing = module.explicit_parameters({**given, "autostart": "true", "use_sim_time": "false"})
     assert nothing == {"autostart": True, "use_sim_time": False}
     explicit = module.explicit_parameters(
-        {**given, "autostart": "false", "use_sim_time": "true", "rectified": "false", "model": "7"}
+        {
+            **given,
+            **{"autostart": "false", "use_sim_time": "true", "rectified": "false"},
+            **{"model": "7", "target_frame": "map", "id_prefix": "front"},
+        }
     )
+    assert {"target_frame", "id_prefix"} <= set(explicit)
     assert (explicit["autostart"], explicit["use_sim_time"]) == (False, True)
     assert explicit["rectified"] is False
     assert explicit["model"].value_type is str
@@ -118,7 +124,37 @@ def test_rviz_looks_at_the_cameras_and_the_nodes_topics():
         "/depth/camera_info": remappings(node)["depth/camera_info"],
         "/depth_pose_node/markers": "/robot1/depth_pose_node/markers",
         "/depth_pose_node/joints": "/robot1/depth_pose_node/joints",
+        "/depth_pose_node/overlay": "/robot1/depth_pose_node/overlay",
     }
+
+
+def test_several_cameras_have_namespaces_and_ids_of_their_own(tmp_path):
+    several, one = load("several"), load("depth_pose")
+    front, rear = several.read(several.EXAMPLE)
+    assert (front["namespace"], front["id_prefix"]) == ("front", "front")
+    assert (rear["namespace"], rear["id_prefix"]) == ("rear", "rear")
+    known = {argument.name for argument in one.arguments()}
+    for given in (front, rear):
+        assert set(given) <= known
+        (node,) = started(**given)
+        assert node.node_name == f"/{given['namespace']}/depth_pose_node"
+        assert remappings(node)["depth/image"] == given["depth_topic"]
+    file = tmp_path / "cameras.yaml"
+    file.write_text("left: {camera: openni2, rectified: false, id_prefix: a}")
+    assert several.read(file) == [
+        {"namespace": "left", "id_prefix": "a", "camera": "openni2", "rectified": "false"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [("", "names no camera"), ("0: {}", "letters and digits"), ("front: realsense", "arguments")],
+)
+def test_a_file_of_cameras_that_is_none_is_told_of(tmp_path, content, complaint):
+    file = tmp_path / "cameras.yaml"
+    file.write_text(content)
+    with pytest.raises(ValueError, match=complaint):
+        load("several").read(file)
 
 
 def test_the_demo_plays_into_the_node():
