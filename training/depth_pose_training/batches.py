@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from depth_pose_ros import crops
 from depth_pose_ros.skeleton import MIRROR
-from depth_pose_training.synthetic.samples import OUTSIDE
+from depth_pose_training.synthetic.records import OUTSIDE
 from depth_pose_training.synthetic.shards import Shard, list_shards, read
 
 _MIRROR = np.array(MIRROR)
@@ -43,11 +44,18 @@ class Batch:
 
 
 class CropSet:
-    """All crops of one or several folders of shards, in memory as 16-bit integers."""
+    """All crops of one or several folders of shards.
 
-    def __init__(self, *folders: Path) -> None:
+    Args:
+        folders: of shards.
+        mapped: read crops from the disk when they are asked for, instead of keeping all of them in
+            memory as 16-bit integers; what was read lately the operating system remembers.
+    """
+
+    def __init__(self, *folders: Path, mapped: bool = False) -> None:
         self._folders = folders
-        self._read: set[Path] = set()
+        self._mapped = mapped
+        self._read: dict[Path, None] = {}  # in the order of their shards
         self._shards: list[Shard] = []
         self.rescan()
 
@@ -55,11 +63,23 @@ class CropSet:
         """Take in shards that were added since."""
         for path in (path for folder in self._folders for path in list_shards(folder)):
             if path not in self._read:
-                self._shards.append(read(path))
-                self._read.add(path)
+                self._shards.append(read(path, self._mapped))
+                self._read[path] = None
         self._where = [
             (s, i) for s, shard in enumerate(self._shards) for i in range(len(shard.depth))
         ]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For worker processes: files are mapped again there, not sent."""
+        state = dict(vars(self))
+        if self._mapped:
+            del state["_shards"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self._mapped:
+            self._shards = [read(path, mapped=True) for path in self._read]
 
     def __len__(self) -> int:
         return len(self._where)

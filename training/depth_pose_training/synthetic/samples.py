@@ -1,7 +1,6 @@
 """What the networks learn from: person-centred crops, and whole frames for the person finder."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -16,57 +15,23 @@ from depth_pose_training.synthetic.bodies import Body, BodyModel
 from depth_pose_training.synthetic.clothes import Tailor
 from depth_pose_training.synthetic.knobs import Crops, Knobs
 from depth_pose_training.synthetic.poses import sample as sample_figure
+from depth_pose_training.synthetic.records import (
+    HIDDEN,
+    OUTSIDE,
+    VISIBLE,
+    CropSample,
+    FrameSample,
+    usable,
+)
 from depth_pose_training.synthetic.retarget import Details
 from depth_pose_training.synthetic.scene import Person, Scene, views
 from depth_pose_training.synthetic.sensor import measure
 
 Array = NDArray[np.float64]
-#: How a joint is seen: its own surface lies in front of it; something hides it; outside the image.
-VISIBLE, HIDDEN, OUTSIDE = 1, 0, 2
-_TORSO = [INDEX[k] for k in ("UpperSpine", "MiddleSpine", "DownSpine", "LeftHip", "RightHip",
-                             "LeftShoulder", "RightShoulder")]  # fmt: skip
 #: The deepest a joint lies under its own skin, metres.
 _FLESH = 0.22
 #: Focal lengths of whole frames, pixels: coarse, because the finder needs no more.
 FRAME_FOCAL = (95.0, 125.0)
-
-
-@dataclass(frozen=True)
-class CropSample:
-    """One person's crop.
-
-    Attributes:
-        depth: (216, 176) int16, millimetres from the frame's z_ref; crops.MISSING where missing.
-        frame: (4,) float32, :meth:`depth_pose_ros.crops.CropFrame.as_array`.
-        joints: (19, 3) float32 metres, camera's optical frame.
-        visible: (19,) uint8, VISIBLE, HIDDEN or OUTSIDE.
-        mode: how the pose was made ("mocap", "sitting", ...).
-        removed: whether the background was removed.
-    """
-
-    depth: NDArray[np.int16]
-    frame: NDArray[np.float32]
-    joints: NDArray[np.float32]
-    visible: NDArray[np.uint8]
-    mode: str
-    removed: bool
-
-
-@dataclass(frozen=True)
-class FrameSample:
-    """A whole depth image and the people in it.
-
-    Attributes:
-        depth: (H, W) float32 metres, 0 where missing.
-        camera: its intrinsics.
-        joints: (P, 19, 3) float32 metres, optical frame.
-        visible: (P, 19) uint8.
-    """
-
-    depth: NDArray[np.float32]
-    camera: Camera
-    joints: NDArray[np.float32]
-    visible: NDArray[np.uint8]
 
 
 def _visibility(person: Person, index: int, scene: Scene, camera: Camera) -> NDArray[np.uint8]:
@@ -256,12 +221,3 @@ class Generator:
             ]
             visible = np.array(seen, dtype=np.uint8).reshape(-1, NUM_JOINTS)
             yield _frame(scene, visible, self.knobs, rng, focal)
-
-
-def usable(joints: NDArray[np.floating], visible: NDArray[np.uint8]) -> bool:
-    """Enough of a person to be asked for: some torso and a third of the joints in sight."""
-    return bool(
-        0.5 < joints[INDEX["MiddleSpine"], 2] < 7
-        and (visible == VISIBLE).sum() >= 6
-        and (visible[_TORSO] == VISIBLE).sum() >= 1
-    )

@@ -1,18 +1,23 @@
 """Samples on disk: uncompressed .npz files of a few hundred samples each."""
 
+import struct
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depth_pose_ros.skeleton import NUM_JOINTS
 from depth_pose_training.synthetic.knobs import MAX_PEOPLE
-from depth_pose_training.synthetic.samples import CropSample, FrameSample
+from depth_pose_training.synthetic.records import CropSample, FrameSample
 
 #: Whole frames are stored in the corner of a canvas, (height, width).
 CANVAS = (160, 208)
+#: A member's local header in a .zip file, up to the lengths of its name and extra field.
+_ZIP_HEADER = struct.Struct("<4s5H3L2H")
 
 
 @dataclass(frozen=True)
@@ -76,17 +81,47 @@ def write(path: Path, shard: Shard) -> None:
     part.replace(path)
 
 
-def read(path: Path) -> Shard:
+def read(path: Path, mapped: bool = False) -> Shard:
     """Read one shard.
 
+    Args:
+        path: of the shard.
+        mapped: leave the arrays on disk, read when they are indexed.
+
     Raises:
-        ValueError: the file is not a shard of this version.
+        ValueError: the file is not a shard of this version, or cannot be mapped.
     """
     with np.load(path) as data:
         missing = set(Shard.__dataclass_fields__) - set(data.files)
         if missing:
             raise ValueError(f"{path} is not a shard of synthetic samples: it lacks {missing}")
-        return Shard(**{k: data[k] for k in Shard.__dataclass_fields__})
+        if not mapped:
+            return Shard(**{k: data[k] for k in Shard.__dataclass_fields__})
+    return Shard(**{k: _map(path, f"{k}.npy") for k in Shard.__dataclass_fields__})
+
+
+def _map(path: Path, member: str) -> NDArray[Any]:
+    """An array of an uncompressed .npz, memory-mapped (numpy itself maps only .npy files)."""
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo(member)
+        if info.compress_type != zipfile.ZIP_STORED:
+            raise ValueError(f"{path} is compressed: only uncompressed shards can be mapped")
+    with path.open("rb") as file:
+        # The local header's own name and extra field may be longer than the directory's.
+        file.seek(info.header_offset)
+        header = file.read(_ZIP_HEADER.size)
+        *_, name, extra = _ZIP_HEADER.unpack(header)
+        file.seek(name + extra, 1)
+        version = np.lib.format.read_magic(file)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, fortran, dtype = read_header(file)
+        if 0 in shape:
+            return np.zeros(shape, dtype)
+        order: Literal["F", "C"] = "F" if fortran else "C"
+        return np.memmap(path, dtype, "r", file.tell(), shape, order)
 
 
 def list_shards(folder: Path) -> list[Path]:

@@ -1,0 +1,78 @@
+"""Crops from shards, in memory or mapped, in one process or by workers."""
+
+import pickle
+from dataclasses import fields
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stick_figures import figures
+
+from depth_pose_training.batches import Batch, CropSet
+from depth_pose_training.streams import CropStream
+from depth_pose_training.synthetic import shards
+from depth_pose_training.team import Team
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("shards")
+    for i, count in enumerate((4, 3)):
+        shards.write(made / f"shard_{i:05d}.npz", figures(count, seed=i))
+    return made
+
+
+def same(a: Batch, b: Batch) -> bool:
+    return all(torch.equal(getattr(a, f.name), getattr(b, f.name)) for f in fields(Batch))
+
+
+def test_a_mapped_shard_equals_the_one_in_memory(folder: Path) -> None:
+    path = folder / "shard_00000.npz"
+    for name, array in vars(shards.read(path)).items():
+        mapped = getattr(shards.read(path, mapped=True), name)
+        np.testing.assert_array_equal(mapped, array)
+        assert mapped.dtype == array.dtype
+    assert isinstance(shards.read(path, mapped=True).depth, np.memmap)
+
+
+def test_compressed_shards_are_not_mapped(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "shard_00000.npz"
+    np.savez_compressed(path, **vars(figures(1)))
+    assert len(shards.read(path).depth) == 1
+    with pytest.raises(ValueError, match="compressed"):
+        shards.read(path, mapped=True)
+
+
+def test_mapped_crops_are_the_same_crops(folder: Path) -> None:
+    whole, mapped = CropSet(folder), CropSet(folder, mapped=True)
+    assert len(mapped) == len(whole) == 7
+    assert mapped.modes().tolist() == whole.modes().tolist()
+    index = np.array([5, 0, 6])
+    assert same(mapped.batch(index), whole.batch(index))
+    augmented = [s.batch(index, np.random.default_rng(3)) for s in (mapped, whole)]
+    assert same(*augmented)
+    np.testing.assert_array_equal(whole.batch(index).crops, mapped.batch(index).crops)
+
+
+def test_mapped_crops_travel_to_workers_as_paths(folder: Path) -> None:
+    mapped = CropSet(folder, mapped=True)
+    sent = pickle.dumps(mapped)
+    assert len(sent) < 5000
+    assert same(pickle.loads(sent).batch(np.array([6])), mapped.batch(np.array([6])))
+
+
+def test_the_same_seed_gives_the_same_samples_whatever_the_workers(folder: Path) -> None:
+    def batches(workers: int, mapped: bool, seed: int = 4) -> list[Batch]:
+        data = CropSet(folder, mapped=mapped)
+        stream = CropStream(data, 3, seed, Team(0, 1, torch.device("cpu")), workers)
+        return [
+            batch for batch, _ in islice(stream.start({"epoch": 0, "batch": 0, "crops": 7}, 0), 5)
+        ]
+
+    reference = batches(0, mapped=False)
+    for workers in (0, 2):
+        for a, b in zip(reference, batches(workers, mapped=True), strict=True):
+            assert same(a, b)
+    assert not same(reference[0], batches(0, mapped=True, seed=5)[0])
