@@ -3,15 +3,52 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from depth_pose_ros.camera import Camera
 from depth_pose_ros.pose import Pose
+from depth_pose_ros.tracking import Tracker, TrackerSettings
 
 
 @dataclass(frozen=True)
 class Person:
-    """A pose with the person's number: small, not negative, unique in its frame."""
+    """A pose with the person's number: not negative, unique in its frame."""
 
     number: int
     pose: Pose
+
+
+class Identities:
+    """Numbers people frame by frame, by tracking them or without."""
+
+    def __init__(self) -> None:
+        self._tracker = Tracker()
+
+    def reset(self) -> None:
+        """Forget everybody."""
+        self._tracker.reset()
+
+    def people(
+        self,
+        poses: Sequence[Pose],
+        stamp: float,
+        camera: Camera,
+        settings: TrackerSettings | None,
+    ) -> list[Person]:
+        """The people of one frame.
+
+        Args:
+            poses: as estimated.
+            stamp: seconds, of the depth image.
+            camera: its intrinsics.
+            settings: of the tracker; None takes the frame by itself, as :func:`identify`.
+        """
+        if settings is None:
+            self.reset()
+            return identify(poses)
+        self._tracker.settings = settings
+        return [
+            Person(tracked.id, tracked.pose)
+            for tracked in self._tracker.update(poses, stamp, camera)
+        ]
 
 
 def identify(poses: Sequence[Pose]) -> list[Person]:

@@ -30,7 +30,7 @@ from depth_pose_ros.estimator_loading import (
 )
 from depth_pose_ros.frames import FrameError, TargetFrame
 from depth_pose_ros.health import Health, Report
-from depth_pose_ros.identity import identify
+from depth_pose_ros.identity import Identities
 from depth_pose_ros.inputs import DEPTH_TOPIC, DepthMessage, Inputs, metres
 from depth_pose_ros.outputs import Outputs, View
 from depth_pose_ros.reader import DepthReader
@@ -68,6 +68,7 @@ class DepthPoseNode(LifecycleNode):
         self._newest = 0  # nanoseconds, the latest stamp of an image
         self._throttle = Throttle(REPEAT_AFTER)
         self._health = Health()
+        self._identities = Identities()
         # Before super(), because rclpy also destroys nodes that are half made.
         self._inputs, self._outputs = Inputs(self, self._on_image), Outputs(self)
         super().__init__(NODE_NAME, **options)
@@ -142,6 +143,7 @@ class DepthPoseNode(LifecycleNode):
         """From inactive to active: inputs and the thread that works on them."""
         self._health.begin()
         self._newest, self._gone = 0, False
+        self._identities.reset()
         self._worker = LatestWorker(self._process, name="inference")
         self._inputs.open(self._value("image_transport"))
         # A clock of its own: with use_sim_time and no simulation, ROS time stands still.
@@ -241,7 +243,12 @@ class DepthPoseNode(LifecycleNode):
             self._report("The depth image has no valid pixel: is the sensor covered or too near?")
         if not image.header.frame_id:
             self._report("The depth image has no frame_id: set it in the driver, TF needs it")
-        people = identify(estimator.estimate(depth, camera))
+        people = self._identities.people(
+            estimator.estimate(depth, camera),
+            Time.from_msg(image.header.stamp).nanoseconds * 1e-9,
+            camera,
+            parameters.tracker_settings(self),
+        )
         self._outputs.publish_view(View(image.header, depth, people))
         header, placed = image.header, people
         if self._target is not None:
@@ -255,6 +262,7 @@ class DepthPoseNode(LifecycleNode):
         back = (self._newest - stamp) * 1e-9
         if back > _JUMP:
             self.get_logger().info(f"Time has jumped back by {back:.1f} s: starting afresh")
+            self._identities.reset()
             self._outputs.take_back()
             if self._target is not None:
                 self._target.clear()

@@ -3,11 +3,13 @@
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+
+from depth_pose_ros.tracking import TrackerSettings
 
 Value = bool | int | float | str
 
@@ -142,6 +144,41 @@ _DECLARATIONS = (
         low=0.0,
         high=1.0,
     ),
+    _Declaration(
+        "tracking",
+        True,
+        "Follow people from frame to frame: ids last, joints are smoothed.  False: every frame by "
+        "itself, ids from left to right.",
+    ),
+    _Declaration(
+        "tracking_memory",
+        TrackerSettings.memory,
+        "Seconds that somebody who is no longer found keeps the id, should they be found again.",
+        low=0.0,
+        high=60.0,
+    ),
+    _Declaration(
+        "tracking_coast",
+        TrackerSettings.coast,
+        "Seconds that somebody who is no longer found is still published, by prediction.",
+        low=0.0,
+        high=60.0,
+    ),
+    _Declaration(
+        "tracking_smoothing",
+        TrackerSettings.smoothing,
+        "How strongly joints are smoothed: 0 hardly, 1 as measured on real estimates, more costs "
+        "latency.",
+        low=0.0,
+        high=10.0,
+    ),
+    _Declaration(
+        "tracking_sure_score",
+        TrackerSettings.sure_score,
+        "Who has at least this score is published at once, others when seen a second time.",
+        low=0.0,
+        high=1.0,
+    ),
     _Declaration("publish_markers", True, "Publish ~/markers for RViz.", fixed=True),
     _Declaration("publish_tf", True, "Send a TF frame for every joint.", fixed=True),
     _Declaration("publish_cloud", True, "Publish ~/joints, a point cloud of joints.", fixed=True),
@@ -177,6 +214,14 @@ def declare(node: Node) -> None:
     """
     for declaration in _DECLARATIONS:
         node.declare_parameter(declaration.name, declaration.default, declaration.descriptor())
+
+
+def tracker_settings(node: Node) -> TrackerSettings | None:
+    """What the parameters ``tracking...`` say now; None where nobody is to be tracked."""
+    if not node.get_parameter("tracking").value:
+        return None
+    names = [field.name for field in fields(TrackerSettings)]
+    return TrackerSettings(**{n: node.get_parameter(f"tracking_{n}").value for n in names})
 
 
 def refusal(parameters: Iterable[Parameter], configured: bool) -> str:

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: `make setup` installs it")
 pytest.importorskip("tf2_msgs", reason="needs tf2_msgs: `make setup` installs it")
 
+from clouds import unpack
 from lifecycle_msgs.msg import State
 from node_bench import CAMERA, FRAME, HEIGHT, WIDTH, Bench, camera_info, depth_image, stamps
 from poses import standing
@@ -316,7 +317,7 @@ def test_every_parameter_is_described_and_every_number_bounded(bench):
         "diagnostic_updater.",
     )
     own = [name for name in bench.node._parameters if not name.startswith(rclpys)]
-    assert len(own) == 21
+    assert len(own) == 26
     for name in own:
         descriptor = bench.node.describe_parameter(name)
         assert descriptor.description, name
@@ -357,3 +358,18 @@ def test_quality_of_service_can_be_overridden(ros, capfd):
     (end,) = bench.peer.get_subscriptions_info_by_topic("/depth/image")
     assert end.qos_profile.reliability == ReliabilityPolicy.RELIABLE
     bench.see()
+
+
+def test_ids_last_when_somebody_comes_and_are_counted_when_tracking_is_off(bench):
+    def persons():
+        bench.see()
+        points = unpack(bench.clouds[-1])
+        heads = points[points["joint"] == 0]
+        return dict(zip(heads["x"].round().tolist(), heads["person"].tolist(), strict=True))
+
+    bench.estimator.people = [standing(x=1.0)]
+    assert persons() == {1: 0}
+    bench.estimator.people = [standing(x=-1.0), standing(x=1.0)]
+    assert persons() == {-1: 1, 1: 0}
+    bench.node.set_parameters([Parameter("tracking", value=False)])
+    assert persons() == {-1: 0, 1: 1}

@@ -38,7 +38,7 @@ JUMP, JUMP_DEVIATIONS = 0.12, 2.0
 
 _AXES = np.array((1.0, 1.0, DEPTH_NOISE))
 _TINY = 1e-10  # square metres: keeps gains defined where nothing is smoothed
-_BRIEFEST = 1e-3  # seconds: frames with the same stamp say nothing of speed
+_BRIEFEST = 1 / 60  # seconds that a change of motion takes, whatever the stamps say
 
 
 class JointFilter:
@@ -50,12 +50,13 @@ class JointFilter:
         smoothing: factor on the measurement's noise.
 
     Attributes:
+        smoothing: may change.
         position: (19, 3) metres.
         velocity: (19, 3) m/s.
     """
 
     def __init__(self, joints: Array, confidence: Array, smoothing: float) -> None:
-        self._smoothing = smoothing
+        self.smoothing = smoothing
         self.position = joints.copy()
         self.velocity = np.zeros_like(joints)
         self._pp = self._noise(confidence)
@@ -123,7 +124,7 @@ class JointFilter:
     def _noise(self, confidence: Array) -> Array:
         c = np.clip(confidence, 0.0, 1.0)[:, None]
         across = SURE + UNSURE * (1 - c) / (c + 0.3)
-        variance: Array = (self._smoothing * across * _AXES) ** 2 + _TINY
+        variance: Array = (self.smoothing * across * _AXES) ** 2 + _TINY
         return variance
 
     def _agitate(self, variance: Array, dt: float) -> None:

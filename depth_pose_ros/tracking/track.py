@@ -58,7 +58,7 @@ class Track:
             self._body.predict(dt, seen=not self.lost)
         self.joints = self._filter.position
 
-    def see(self, pose: Pose) -> None:
+    def see(self, pose: Pose, smoothing: float) -> None:
         """Take in this person's pose, after :meth:`predict`."""
         joints, confidence = measurement(pose, self.joints)
         theirs, own = self._sides.settle(self.joints, joints, confidence, self._dt)
@@ -67,6 +67,7 @@ class Track:
         self.confidence = self.confidence[own]
         confidence = confidence * self._bones.plausible(joints)
         self._bones.learn(joints, confidence)
+        self._filter.smoothing = smoothing
         gain = self._filter.correct(joints, confidence, self._dt)
         self._filter.position = self._bones.pull(self._filter.position, self._filter.variance)
         self._body.correct(joints[SPINE].mean(0))

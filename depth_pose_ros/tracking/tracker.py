@@ -12,8 +12,8 @@ from depth_pose_ros.tracking.association import assign, costs, usable, without_d
 from depth_pose_ros.tracking.settings import TrackerSettings
 from depth_pose_ros.tracking.track import Track
 
-#: Stamps may go back so far, seconds, by a correction of the clock; farther is another recording.
-CLOCK_CORRECTION = 0.05
+#: A frame may be so late, seconds, or a clock be put back; farther back is another time.
+LATE = 1.0
 _NEAREST = 0.05  # metres: a predicted joint may lie beside the camera, where there are no pixels
 
 
@@ -39,12 +39,14 @@ class Tracker:
 
     Args:
         settings: defaults where None.
+
+    Attributes:
+        settings: may be replaced between two frames.
     """
 
     def __init__(self, settings: TrackerSettings | None = None) -> None:
         self.settings = settings or TrackerSettings()
         self._tracks: list[Track] = []
-        self._pixels: dict[int, np.ndarray] = {}
         self._stamp: float | None = None
         self._next_id = 0
 
@@ -60,8 +62,8 @@ class Tracker:
         Args:
             poses: everybody found in it, in any order.  Poses without enough finite joints are
                 left out, and of several on one person all but the surest.
-            stamp: seconds, when the frame was taken.  Where it goes back (a bag that starts again),
-                the tracker begins anew.
+            stamp: seconds, when the frame was taken.  Where it goes back by more than a second (a
+                bag that starts again), the tracker begins anew.
             camera: the frame's, for the pixels of what comes back; without it they are NaN.
 
         Returns:
@@ -81,7 +83,7 @@ class Tracker:
         newcomers = set(range(len(seen))) - {j for _, j in matched}
         missed = set(range(len(self._tracks))) - {i for i, _ in matched}
         for i, j in matched:
-            self._tracks[i].see(seen[j])
+            self._tracks[i].see(seen[j], self.settings.smoothing)
             self._name(self._tracks[i])
         for i in missed:
             self._tracks[i].miss()
@@ -99,10 +101,10 @@ class Tracker:
     def _step(self, stamp: float) -> float:
         """Seconds since the frame before, 0 for the first."""
         dt = 0.0 if self._stamp is None else stamp - self._stamp
-        if dt < -CLOCK_CORRECTION:
+        if dt < -LATE:
             self.reset()
-        self._stamp = stamp
-        return max(dt, 0.0) if self._tracks else 0.0
+        self._stamp = stamp if self._stamp is None else max(stamp, self._stamp)
+        return max(dt, 0.0)
 
     def _patience(self, track: Track) -> float:
         """Somebody seen only once, and unsure, is not waited for long."""
