@@ -37,7 +37,6 @@ class Plan:
         steps: in all.
         every: steps between checkpoints, which are validated.
         rate: highest learning rate.
-        first: step at which the learning rate's cycle starts, for a trained network that learns on.
         precision: of the network's forward pass; only "fp16" needs its loss scaled.
         stop: stop after this step already; a later call goes on.
     """
@@ -45,13 +44,12 @@ class Plan:
     steps: int
     every: int
     rate: float
-    first: int = 0
     precision: Precision = "fp32"
     stop: int | None = None
 
     def rate_at(self, step: int) -> float:
         """The learning rate of a step, from 0."""
-        return one_cycle(max(step - self.first, 0), max(self.steps - self.first, 1), self.rate)
+        return one_cycle(step, self.steps, self.rate)
 
 
 @dataclass(frozen=True)
@@ -83,12 +81,6 @@ def add_arguments(
 ) -> None:
     """The options that all trained networks share."""
     parser.add_argument("--steps", type=int, default=steps)
-    parser.add_argument(
-        "--first-step",
-        type=int,
-        default=0,
-        help="where the learning rate's cycle starts, for a trained network that learns on",
-    )
     parser.add_argument("--checkpoint-every", type=int, default=every, help="steps")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches")
     teams.add_arguments(parser, precision)
@@ -175,10 +167,15 @@ def _state(
 def _restore(
     learner: Learner[B], scaler: torch.amp.GradScaler, state: dict[str, Any]
 ) -> tuple[int, dict[str, int] | None]:
-    """Steps done, and the place in the data where it was kept."""
+    """Steps done, and the place in the data where it was kept.
+
+    A file of weights without an optimiser's state is where a new run starts from.
+    """
     try:
-        step = int(state["step"])
         learner.model.load_state_dict(state["model"])
+        if "optimiser" not in state:
+            return 0, None
+        step = int(state["step"])
         if ("momentum" in state["optimiser"]["param_groups"][0]) != (
             "momentum" in learner.optimiser.param_groups[0]
         ):
@@ -186,8 +183,8 @@ def _restore(
         learner.optimiser.load_state_dict(state["optimiser"])
     except (KeyError, RuntimeError, ValueError) as error:
         raise CheckpointError(
-            f"the run's checkpoint does not fit; resume with its own options, or use another "
-            f"folder: {error}"
+            "the run's checkpoint does not fit: resume with the options it was made with, or use "
+            f"another folder ({error})"
         ) from error
     if state.get("scaler"):
         scaler.load_state_dict(state["scaler"])

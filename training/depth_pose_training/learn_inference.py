@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
@@ -21,7 +22,7 @@ from depth_pose_ros.network.inference import max_sum, sum_product
 from depth_pose_ros.skeleton import EDGES, NUM_JOINTS
 from depth_pose_training import metrics, options, run_folder
 from depth_pose_training.batches import CropSet
-from depth_pose_training.cccp import best_length, cccp
+from depth_pose_training.cccp import best_length, cccp, objective
 from depth_pose_training.checkpoints import write_whole
 from depth_pose_training.crf import CrfSettings, Objective, expectation_loss, fit
 from depth_pose_training.team import join
@@ -140,9 +141,9 @@ def learn(
             result = cccp(problem, c, first, args.rounds, args.tolerance, args.calls, step)
         report({"learner": name, "wrong_configurations": problem.wrong(result.w)})
         return problem.unscaled(result.w)
-    objective: Objective = "likelihood" if name == "likelihood" else "expectation"
+    kind: Objective = "likelihood" if name == "likelihood" else "expectation"
     settings = CrfSettings(
-        objective,
+        kind,
         args.steps,
         rate=args.rate,
         decay=args.decay,
@@ -162,6 +163,37 @@ def state(weights: TreeWeights, config: ModelConfig, temperature: float) -> dict
     if config.heat_unary:
         found["heat_weight"] = weights.unary[:, -1].clone()
     return found
+
+
+def convergence(data: TreeData, weights: TreeWeights, args: argparse.Namespace) -> dict[str, float]:
+    """What Algorithm 1 converges by, of some crops.
+
+    Returns:
+        "eqn_2": the mean score of the best configurations, in spreads of the scores of all, since
+        the score itself grows with the length of w alone; "eqn_9": the objective at the best length
+        of w, over C: in units of h.
+    """
+    problem = TreeProblem(data, args.tau, args.clip)
+    c = args.c * PAPER_IMAGES
+    w = best_length(problem, c, problem.scaled(weights))
+    return {
+        "eqn_2": round(float(np.mean(best_scores(data, weights))), 4),
+        "eqn_9": round(objective(problem, c, w) / c, 4),
+    }
+
+
+@torch.no_grad()
+def best_scores(data: TreeData, weights: TreeWeights) -> NDArray[np.float64]:
+    """(L,) by how many standard deviations the best configuration beats one drawn at random."""
+    scores = []
+    for i in range(0, len(data), _CHUNK):
+        unary, pairwise = tree_terms(data[i : i + _CHUNK], weights)
+        best, _ = max_sum(unary, pairwise, EDGES)
+        mean = unary.mean(-1).sum(1) + pairwise.mean((2, 3)).sum(1)
+        # As if the terms were independent: all that is asked is a unit of its own.
+        variance = unary.var(-1).sum(1) + pairwise.var((2, 3)).sum(1)
+        scores.append((best - mean) / variance.sqrt().clamp(min=1e-9))
+    return torch.cat(scores).double().numpy()
 
 
 def run(args: argparse.Namespace) -> None:
@@ -207,7 +239,7 @@ def run(args: argparse.Namespace) -> None:
         args.run / run_folder.INFERENCE,
         {"model": state(learned[best][0], config, learned[best][1]), "learner": best},
     )
-    report({"chosen": best})
+    report({"chosen": best, **convergence(data[: args.svm_crops], learned[best][0], args)})
     print(json.dumps({"chosen": best, "held_out": results}, indent=1))
 
 

@@ -64,9 +64,7 @@ def parse(
         type=Path,
         help=f"YAML with the section {step!r}; the command line has the last word",
     )
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--config-file", type=Path)
-    path = first.parse_known_args(argv)[0].config_file
+    path = file_of(argv)
     if path is not None:
         try:
             apply(parser, read(path), step)
@@ -75,6 +73,14 @@ def parse(
     args = parser.parse_args(argv)
     del args.config_file
     return args
+
+
+def file_of(argv: Sequence[str] | None) -> Path | None:
+    """The file that a command line names."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--config-file", type=Path)
+    path: Path | None = first.parse_known_args(argv)[0].config_file
+    return path
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:

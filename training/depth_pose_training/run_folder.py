@@ -61,15 +61,7 @@ def start(args: argparse.Namespace, step: str, team: Team = ALONE) -> ModelConfi
     torch.set_flush_denormal(True)
     path = args.run / CONFIG
     kept = kept_config(args.run) if path.exists() else None
-    if args.config is None:
-        wanted = kept or configs.compact()
-    elif args.config in ("compact", "paper"):
-        wanted = getattr(configs, args.config)()
-    else:
-        try:
-            wanted = ModelConfig.from_json(Path(args.config).read_text())
-        except OSError as error:
-            raise RunError(f"--config {args.config}: {error.strerror}") from error
+    wanted = named_config(args.config) if args.config else kept or configs.compact()
     if kept is not None and kept != wanted:
         raise RunError(f"{path} holds another configuration: use another --run, or no --config")
     if team.leads:
@@ -78,6 +70,21 @@ def start(args: argparse.Namespace, step: str, team: Team = ALONE) -> ModelConfi
         options.save(args.run, step, args)
     team.wait()
     return wanted
+
+
+def named_config(name: str) -> ModelConfig:
+    """The configuration that ``--config`` names: "compact", "paper" or a JSON file.
+
+    Raises:
+        RunError: the file cannot be read.
+    """
+    if name in ("compact", "paper"):
+        made: ModelConfig = getattr(configs, name)()
+        return made
+    try:
+        return ModelConfig.from_json(Path(name).read_text())
+    except OSError as error:
+        raise RunError(f"--config {name}: {error.strerror}") from error
 
 
 def kept_config(run: Path) -> ModelConfig:

@@ -23,6 +23,6 @@ def one_cycle(step: int, steps: int, peak: float) -> float:
 
 
 def set_rate(optimiser: Optimizer, rate: float) -> None:
-    """Give all parameter groups this learning rate."""
+    """Give all parameter groups this learning rate, times their own "factor" if they have one."""
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("factor", 1.0)

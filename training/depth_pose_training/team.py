@@ -28,8 +28,8 @@ from depth_pose_training.errors import UserError
 
 Precision = Literal["fp32", "bf16", "fp16"]
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-#: Process 0 validates while the others wait.
-_PATIENCE = timedelta(hours=1)
+#: Process 0 validates, and clusters templates, while the others wait.
+_PATIENCE = timedelta(hours=12)
 T = TypeVar("T")
 
 

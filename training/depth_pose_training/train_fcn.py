@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     recipe = RECIPES[args.fcn].changed(args.optimiser, args.rate, args.batch)
-    plan = Plan(args.steps, args.checkpoint_every, recipe.rate, args.first_step, args.precision)
+    plan = Plan(args.steps, args.checkpoint_every, recipe.rate, args.precision)
     if team.leads:
         options.save(args.out, "train_fcn", args)
     data, held_out = CropSet(*args.data), CropSet(args.validation)

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from depth_pose_ros.network.fcn import FcnOutput
 from depth_pose_ros.network.matchnet import MatchNet
-from depth_pose_ros.network.model import PoseNetwork
+from depth_pose_ros.network.model import PoseNetwork, Stage
 from depth_pose_ros.network.proposals import coarse_maximum, window_pixels
 from depth_pose_training import engine, options, run_folder
 from depth_pose_training.batches import Batch, CropSet
@@ -124,12 +124,12 @@ def validate(network: PoseNetwork, data: CropSet, limit: int) -> dict[str, float
 
 
 @torch.no_grad()
-def picture(network: PoseNetwork, data: CropSet) -> Image:
-    """Skeletons of some held-out crops' best unary terms (no tree yet), under the truth."""
+def picture(network: PoseNetwork, data: CropSet, stage: Stage = "matchnet") -> Image:
+    """Skeletons of some held-out crops, under the truth; as yet the parts by themselves."""
     network.eval()
     batch = data.batch(np.linspace(0, len(data) - 1, _SHOWN).astype(np.int64))
     batch = to_device(batch, network.gamma.device)
-    return skeletons(batch, network(batch.crops, batch.frames, "matchnet").pixels)
+    return skeletons(batch, network(batch.crops, batch.frames, stage).pixels)
 
 
 def training_loss(
@@ -159,11 +159,10 @@ def training_loss(
     return match_loss(logits.float(), labels, batch.weight, positives)
 
 
-def phase_of(step: int, settings: Settings, network: PoseNetwork, seed: int, team: Team) -> Tensor:
+def phase_of(step: int, batch: int, towers: int, seed: int, team: Team) -> Tensor:
     """(B, towers, 2): this process's share of a step's lattice phases."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    whole = lattice_phase(settings.batch, network.matchnet.towers, generator)
-    return whole[team.share(settings.batch)].to(team.device)
+    return lattice_phase(batch, towers, generator)[team.share(batch)].to(team.device)
 
 
 def train(
@@ -200,7 +199,7 @@ def train(
     def loss(module: nn.Module, batch: Batch, step: int) -> Tensor:
         network.fcn.eval()
         network.matchnet.train()
-        phase = phase_of(step, settings, network, seed, team)
+        phase = phase_of(step, settings.batch, network.matchnet.towers, seed, team)
         cast = team.autocast(plan.precision)
         return training_loss(network, module, batch, settings.positives, phase, cast)
 
@@ -228,7 +227,7 @@ def run(args: argparse.Namespace) -> int:
     recipe = usual.changed(args.optimiser, args.rate, args.batch)
     positives = args.positives if args.positives is not None else usual.positives
     settings = Settings(recipe.optimiser, recipe.rate, recipe.batch, positives)
-    plan = Plan(args.steps, args.checkpoint_every, recipe.rate, args.first_step, args.precision)
+    plan = Plan(args.steps, args.checkpoint_every, recipe.rate, args.precision)
     stream = CropStream(CropSet(*args.data), recipe.batch, args.seed, team, args.workers)
     return train(
         network,
