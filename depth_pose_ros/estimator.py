@@ -1,6 +1,7 @@
 """PoseEstimator: what an application imports; numpy in, numpy out."""
 
 import os
+from pathlib import Path
 from typing import cast, get_args
 
 import numpy as np
@@ -13,6 +14,7 @@ from depth_pose_ros.network.finder import Finder, build_finder
 from depth_pose_ros.network.model import PoseNetwork, Stage
 from depth_pose_ros.people import Find, find
 from depth_pose_ros.pose import Pose
+from depth_pose_ros.runtime.runtime import int8_beside, make_runtime
 from depth_pose_ros.weights import POSE, build_pose, load_modules, resolve
 
 FINDER = "finder"  #: name of the person finder among a weights file's modules
@@ -30,12 +32,18 @@ class PoseEstimator:
         pose: the pose network.
         finder: the person finder.
         device: "cpu", "cuda", "cuda:1", ... or "auto": a GPU where there is one.
+        backend: what runs the networks: "torch", "openvino", "openvino-int8" (the FCN in whole
+            numbers) or "auto", the fastest that is there.
+        threads: processor threads that may work, also torch's for the whole process; None: as many
+            as torch is set to.
+        int8: the file of the FCN in whole numbers, if there is one.
         max_people: most people per image, the surest first.
         min_person_score: below this a find is taken for something else.
         stage: how much of the method runs, for ablations: "fcn", "matchnet" or "full".
 
     Raises:
-        ValueError: a limit out of range, an unknown stage, or a device that is not there.
+        ValueError: a limit out of range, an unknown stage, or a device or backend that is not
+            there.
     """
 
     def __init__(
@@ -46,6 +54,9 @@ class PoseEstimator:
         max_people: int = 6,
         min_person_score: float = 0.35,
         stage: str = "full",
+        backend: str = "auto",
+        threads: int | None = None,
+        int8: Path | None = None,
     ) -> None:
         if max_people < 1:
             raise ValueError(f"max_people must be at least 1, got {max_people}")
@@ -57,8 +68,10 @@ class PoseEstimator:
         self.max_people = max_people
         self.min_person_score = min_person_score
         self._stage = cast(Stage, stage)
-        self._pose = pose.eval().to(self.device)
-        self._finder = finder.eval().to(self.device)
+        self._finder = finder
+        self._runtime = make_runtime(
+            pose.eval(), finder.eval(), self.device, backend, threads, int8
+        )
 
     @classmethod
     def from_pretrained(
@@ -68,23 +81,36 @@ class PoseEstimator:
         max_people: int = 6,
         min_person_score: float = 0.35,
         stage: str = "full",
+        backend: str = "auto",
+        threads: int | None = None,
     ) -> "PoseEstimator":
         """An estimator from a weights file.
 
         Args:
             name_or_path: a name ("compact", the default) or a path; see
                 :func:`depth_pose_ros.weights.resolve`.
-            device, max_people, min_person_score, stage: see the class.
+            device, max_people, min_person_score, stage, backend, threads: see the class.
 
         Raises:
             WeightsError: no such file, or not one of ours; says which and why.
             ValueError: as the class.
         """
-        modules = load_modules(resolve(name_or_path), {POSE: build_pose, FINDER: build_finder})
+        path = resolve(name_or_path)
+        modules = load_modules(path, {POSE: build_pose, FINDER: build_finder})
         pose, finder = modules[POSE], modules[FINDER]
         assert isinstance(pose, PoseNetwork)
         assert isinstance(finder, Finder)
-        return cls(pose, finder, device, max_people, min_person_score, stage)
+        return cls(
+            pose,
+            finder,
+            device,
+            max_people,
+            min_person_score,
+            stage,
+            backend,
+            threads,
+            int8_beside(path),
+        )
 
     def estimate(self, depth: NDArray[np.float32], camera: Camera) -> list[Pose]:
         """People in one depth image.
@@ -100,26 +126,21 @@ class PoseEstimator:
             DepthImageError: not a two-dimensional float image of the camera's size, or too small.
         """
         depth = _checked(depth, camera)
-        finds = find(self._finder, depth, camera, most=self.max_people)
+        finds = find(self._finder, depth, camera, most=self.max_people, run=self._runtime.find)
         return self.estimate_at(depth, camera, finds)
 
-    @torch.no_grad()
     def estimate_at(
         self, depth: NDArray[np.float32], camera: Camera, finds: list[Find]
     ) -> list[Pose]:
-        """Skeletons of people already found, in one batch; as :meth:`estimate`."""
+        """Skeletons of people already found; as :meth:`estimate`."""
         if not finds:
             return []
         frames = [crops.frame_around(f.centre) for f in finds]
         images = np.stack([crops.cut(depth, camera, frame) for frame in frames])
-        output = self._pose(
-            torch.from_numpy(images)[:, None].to(self.device),
-            torch.from_numpy(np.stack([f.as_array() for f in frames])).to(self.device),
-            stage=self._stage,
-        )
-        joints = output.joints.float().cpu().numpy()
-        confidence = output.confidence.float().cpu().numpy()
-        scores = output.score.float().cpu().numpy()
+        places = np.stack([frame.as_array() for frame in frames])
+        output = self._runtime.poses(images, places, self._stage)
+        joints, confidence = output.joints.numpy(), output.confidence.numpy()
+        scores = output.score.numpy()
         pixels = camera.project(joints).astype(np.float32)
         poses = [
             Pose(joints[i], pixels[i], confidence[i], float(scores[i]))

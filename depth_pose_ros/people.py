@@ -1,5 +1,6 @@
 """Where people are in a depth image."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -98,10 +99,23 @@ def find(
     camera: Camera,
     threshold: float = 0.35,
     most: int = 6,
+    run: Callable[[NDArray[np.float32]], FinderOutput] | None = None,
 ) -> list[Find]:
-    """People in one depth image (H, W), metres, 0 or NaN where missing; surest first."""
+    """People in one depth image, surest first.
+
+    Args:
+        finder: the network.
+        depth: (H, W) metres, 0 or NaN where missing.
+        camera: its intrinsics.
+        threshold: lowest score.
+        most: how many people at the most.
+        run: another program for the network, if any: (h, w) metres -> maps on the CPU.
+    """
     small, small_camera = shrink(depth, camera, finder.config.focal, finder.multiple)
-    device = next(finder.parameters()).device
-    output = finder(torch.from_numpy(small)[None].to(device))
-    output = FinderOutput(*(t.float().cpu() for t in output))
+    if run is not None:
+        output = run(small)
+    else:
+        device = next(finder.parameters()).device
+        output = finder(torch.from_numpy(small)[None].to(device))
+        output = FinderOutput(*(t.float().cpu() for t in output))
     return pick(output, small_camera, finder.stride, threshold, most)

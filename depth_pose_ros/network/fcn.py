@@ -62,9 +62,11 @@ class PaperFcn(nn.Module):
 
     Attributes:
         stride: input pixels per heat-map cell.
+        logits: what its heat maps are, see :class:`FcnOutput`.
     """
 
     stride = 8
+    logits = False
 
     def __init__(self, displacement: bool = False) -> None:
         super().__init__()
@@ -95,7 +97,7 @@ class PaperFcn(nn.Module):
         """(B, 1, H, W) crops -> maps of stride 8; ``heat`` are regressed Gaussians."""
         features = self.features(crops)
         displacement = None if self.displacement is None else self.displacement(features)
-        return FcnOutput(self.heat(features), self.depth(features), displacement, logits=False)
+        return FcnOutput(self.heat(features), self.depth(features), displacement, self.logits)
 
 
 class CompactFcn(nn.Module):
@@ -103,9 +105,11 @@ class CompactFcn(nn.Module):
 
     Attributes:
         stride: input pixels per heat-map cell.
+        logits: what its heat maps are, see :class:`FcnOutput`.
     """
 
     stride = 4
+    logits = True
 
     def __init__(self, displacement: bool = True) -> None:
         super().__init__()
@@ -132,7 +136,7 @@ class CompactFcn(nn.Module):
         p8 = self.up8(c8 + _upsample_to(self.lift8(self.down16(c8)), c8))
         p4 = self.up4(self.lateral4(c4) + _upsample_to(self.lift4(p8), c4))
         displacement = None if self.displacement is None else self.displacement(p4)
-        return FcnOutput(self.heat(p4), self.depth(p4), displacement, logits=True)
+        return FcnOutput(self.heat(p4), self.depth(p4), displacement, self.logits)
 
 
 class Residual(nn.Module):

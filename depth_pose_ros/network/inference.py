@@ -27,7 +27,7 @@ Pairwise = Tensor | Callable[[Tensor], Tensor]
 _IMPOSSIBLE = -1e30
 
 
-class _Level(NamedTuple):
+class Level(NamedTuple):
     """The edges whose children are equally deep."""
 
     edges: tuple[int, ...]
@@ -49,7 +49,7 @@ def max_sum(unary: Tensor, pairwise: Pairwise, tree: Tree) -> tuple[Tensor, Tens
     Raises:
         ValueError: the edges are not a tree over the K parts.
     """
-    levels, root = _schedule(tuple(map(tuple, tree)), unary.shape[1])
+    levels, root = schedule(tree, unary.shape[1])
     belief = unary
     kept: list[Tensor] = []
     for level in levels:
@@ -85,7 +85,7 @@ def sum_product(
     Raises:
         ValueError: the edges are not a tree over the K parts.
     """
-    levels, root = _schedule(tuple(map(tuple, tree)), unary.shape[1])
+    levels, root = schedule(tree, unary.shape[1])
     plain = isinstance(temperature, float) and temperature == 1.0
     belief = unary if plain else unary / temperature
     kept: list[tuple[Tensor, Tensor]] = []
@@ -141,24 +141,32 @@ def _terms(pairwise: Pairwise, edges: tuple[int, ...], like: Tensor) -> Tensor:
     return pairwise.index_select(1, index) if isinstance(pairwise, Tensor) else pairwise(index)
 
 
-def _plus_children(terms: Tensor, belief: Tensor, level: _Level) -> Tensor:
+def _plus_children(terms: Tensor, belief: Tensor, level: Level) -> Tensor:
     """Overwrites the (B, e, n, n) terms with their sums with the children's beliefs."""
     return terms.add_(belief.index_select(1, index_on(belief.device, level.children))[:, :, None])
 
 
+def schedule(tree: Tree, parts: int) -> tuple[list[Level], int]:
+    """The tree's levels, deepest first, and its root.
+
+    Raises:
+        ValueError: the edges are not a tree over the parts.
+    """
+    return _schedule(tuple((edge[0], edge[1]) for edge in tree), parts)
+
+
 @lru_cache(maxsize=64)
-def _schedule(tree: tuple[tuple[int, ...], ...], parts: int) -> tuple[list[_Level], int]:
-    """The tree's levels, deepest first, and its root."""
+def _schedule(tree: tuple[tuple[int, int], ...], parts: int) -> tuple[list[Level], int]:
     error = ValueError(f"the edges {tree} are not a tree over {parts} parts")
     roots = set(range(parts)) - {child for _, child in tree}
     if len(tree) != parts - 1 or len(roots) != 1:
         raise error
     (root,) = roots
-    levels: list[_Level] = []
+    levels: list[Level] = []
     reached = {root}
     while len(reached) < parts:
         edges = [e for e, (p, c) in enumerate(tree) if p in reached and c not in reached]
-        level = _Level(
+        level = Level(
             tuple(edges), tuple(tree[e][0] for e in edges), tuple(tree[e][1] for e in edges)
         )
         if not edges or not set(level.children) <= set(range(parts)):

@@ -1,5 +1,6 @@
 """Task two, appearance: how well proposals match their part's templates (Sect. 3.2, Fig. 5)."""
 
+from collections.abc import Callable
 from math import sqrt
 
 import torch
@@ -10,6 +11,9 @@ from depth_pose_ros.crops import FAR
 from depth_pose_ros.network.config import ModelConfig
 from depth_pose_ros.network.tower import STRIDE, Tower, patch_extent
 from depth_pose_ros.skeleton import NUM_JOINTS
+
+#: Regions (B, towers, h, w) -> :meth:`Tower.dense` of them, channels last: (B, h - 24, w - 24, -1).
+DenseTower = Callable[[Tensor], Tensor]
 
 
 class MatchNet(nn.Module):
@@ -146,17 +150,31 @@ class MatchNet(nn.Module):
 
         Args and result as of :meth:`forward` and :meth:`embed_patches`.
         """
+        return self.gather_features(crops, pixels) @ self.patch_weight
+
+    def gather_features(
+        self, crops: Tensor, pixels: Tensor, dense: DenseTower | None = None, multiple: int = 1
+    ) -> Tensor:
+        """The tower's features of the patch round every pixel, computed once for all of them.
+
+        Args:
+            crops, pixels: as of :meth:`forward`.
+            dense: another program for the tower, if any.
+            multiple: of pixels that the sides of its regions have to be.
+
+        Returns:
+            (B, 19, n, side * side * C), rows and columns of features first.
+        """
         batch, parts, count, _ = pixels.shape
         # Every tower covers, in one region, the proposals of all parts that it serves.
         groups = pixels.reshape(batch, self.towers, -1, 2)
         origin = groups.amin(2)
         span_x, span_y = (int(v) for v in (groups.amax(2) - origin).flatten(0, 1).amax(0))
-        regions = cut_regions(
-            crops, origin - self.extent // 2, span_y + self.extent, span_x + self.extent
-        )
-        dense = self.tower.dense(regions)
-        rows, columns = dense.shape[-2:]
-        table = dense.permute(0, 2, 3, 1).reshape(batch * rows * columns * self.towers, -1)
+        width, height = (-(-(s + self.extent) // multiple) * multiple for s in (span_x, span_y))
+        regions = cut_regions(crops, origin - self.extent // 2, height, width)
+        maps = (dense or self._dense)(regions)
+        rows, columns = maps.shape[1:3]
+        table = maps.reshape(batch * rows * columns * self.towers, -1)
 
         steps = STRIDE * torch.arange(self.side, device=pixels.device)
         offsets = (steps[:, None] * columns + steps).flatten()
@@ -165,8 +183,10 @@ class MatchNet(nn.Module):
         cells = cells + (rows * columns) * torch.arange(batch, device=cells.device)[:, None, None]
         towers = torch.arange(self.towers, device=cells.device)[:, None, None]
         index = (cells[..., None] + offsets) * self.towers + towers
-        features = table.index_select(0, index.flatten()).view(batch, parts, count, -1)
-        return features @ self.patch_weight
+        return table.index_select(0, index.flatten()).view(batch, parts, count, -1)
+
+    def _dense(self, regions: Tensor) -> Tensor:
+        return self.tower.dense(regions).permute(0, 2, 3, 1)
 
     def _patch_features(self, patches: Tensor) -> Tensor:
         """(19, N, P, P) -> (19, N, side * side * C), rows and columns of features first."""

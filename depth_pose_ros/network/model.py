@@ -4,7 +4,7 @@ The steps of :meth:`PoseNetwork.forward` are methods of their own, which trainin
 """
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -32,8 +32,18 @@ Stage = Literal["fcn", "matchnet", "full"]
 _PARENTS = tuple(edge.parent for edge in EDGES)
 _CHILDREN = tuple(edge.child for edge in EDGES)
 
-#: Crops (B, 1, H, W) and pixels (B, 19, n, 2) -> the unary terms' appearance (B, 19, n).
-Appearance = Callable[[Tensor, Tensor], Tensor]
+
+class Programs(NamedTuple):
+    """Other programs for steps of :class:`PoseNetwork`, equal but for rounding.
+
+    Attributes:
+        appearance: for :meth:`PoseNetwork.appearance`.
+        marginals: unary terms (B, 19, n), anchors and children (B, 18, n, 3) -> marginals
+            (B, 19, n); None where the network reads the best configuration out.
+    """
+
+    appearance: Callable[[Tensor, Tensor], Tensor]
+    marginals: Callable[[Tensor, Tensor, Tensor], Tensor] | None
 
 
 class PoseNetwork(nn.Module):
@@ -88,22 +98,26 @@ class PoseNetwork(nn.Module):
         crops: Tensor,
         frames: Tensor,
         stage: Stage = "full",
-        appearance: Appearance | None = None,
+        programs: Programs | None = None,
     ) -> PoseOutput:
         """All that follows the FCN.
 
         Args:
             output: of the FCN, or of another program that computes the same.
             crops, frames, stage: as of :meth:`forward`.
-            appearance: what computes :meth:`appearance`; another program for it, if any.
+            programs: other programs for some steps, if any.
         """
         proposals = self.propose(output, crops, frames, single=stage == "fcn")
         if stage == "fcn":
             weights = proposals.points.new_ones(proposals.points.shape[:3])
         else:
-            unary = (appearance or self.appearance)(crops, proposals.pixels)
-            unary = self._plus_heat(unary, output, proposals)
-            weights = self._weigh(unary, output, proposals, tied=stage == "full")
+            appearance = programs.appearance if programs else self.appearance
+            unary = self._plus_heat(appearance(crops, proposals.pixels), output, proposals)
+            if stage == "full":
+                marginals = programs.marginals if programs else None
+                weights = self._weigh(unary, output, proposals, marginals)
+            else:
+                weights = self.infer(unary, None)
         return self.readout(output, proposals, weights)
 
     def appearance(self, crops: Tensor, pixels: Tensor) -> Tensor:
@@ -186,12 +200,18 @@ class PoseNetwork(nn.Module):
         children = proposals.points.index_select(1, index_on(self.gamma.device, _CHILDREN))
         return deformation(self.anchors(output, proposals), children, self.gamma)
 
-    def _weigh(self, unary: Tensor, output: FcnOutput, proposals: Proposals, tied: bool) -> Tensor:
+    def _weigh(
+        self,
+        unary: Tensor,
+        output: FcnOutput,
+        proposals: Proposals,
+        program: Callable[[Tensor, Tensor, Tensor], Tensor] | None,
+    ) -> Tensor:
         """``infer(unary, pairwise_terms(...))`` with terms made when they are needed."""
-        if not tied:
-            return self.infer(unary, None)
         anchors = self.anchors(output, proposals)
         children = proposals.points.index_select(1, index_on(self.gamma.device, _CHILDREN))
+        if program is not None:
+            return program(unary, anchors, children)
         marginals = self.config.readout == "marginals"
         gamma = self.gamma / self.temperature if marginals else self.gamma
 

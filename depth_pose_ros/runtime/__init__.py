@@ -1,0 +1,1 @@
+"""What runs the networks: PyTorch, or OpenVINO where it is installed."""

@@ -1,0 +1,117 @@
+"""The networks' parts in the shape that OpenVINO runs best, and their conversion in memory."""
+
+import warnings
+from typing import Any
+
+import openvino as ov
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from depth_pose_ros.network.finder import Finder
+from depth_pose_ros.network.matchnet import MatchNet
+from depth_pose_ros.network.tower import Tower
+
+_EXAMPLE = 96  # a size to trace open sides with
+
+
+class FcnMaps(nn.Module):
+    """An FCN whose maps are a plain tuple: heat, depth and, where it has them, displacements."""
+
+    def __init__(self, fcn: nn.Module) -> None:
+        super().__init__()
+        self.fcn = fcn
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        output = self.fcn(crops)
+        return tuple(maps for maps in output[:3] if maps is not None)
+
+
+class FinderMaps(nn.Module):
+    """A finder whose maps are a plain tuple."""
+
+    def __init__(self, finder: Finder) -> None:
+        super().__init__()
+        self.finder = finder
+
+    def forward(self, depth: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.finder(depth))
+
+
+class PhasedTower(nn.Module):
+    """:meth:`Tower.dense` of one region without dilation.
+
+    Every pool of stride 2 runs once for each of the four pixels it may start from; the four
+    results, a half of the size each way, go on as a batch.  Libraries have fast kernels for
+    plain pools and plain convolutions, and slow ones for dilated pools.
+    """
+
+    def __init__(self, tower: Tower) -> None:
+        super().__init__()
+        self.convs = tower.convs
+
+    def forward(self, region: Tensor) -> Tensor:
+        """(1, parts, h, w), sides multiples of 4 -> (h - 24, w - 24, parts * C)."""
+        x = _four_pools(F.relu(self.convs[0](region)))
+        x = _four_pools(F.relu(self.convs[1](x)))
+        for conv in list(self.convs)[2:]:
+            x = F.relu(conv(x))
+        x = F.max_pool2d(x, 3, 1)
+        # Rows of the batch are (row 2nd, column 2nd, row 1st, column 1st pool's start).
+        channels, rows, columns = x.shape[1:]
+        x = x.reshape(2, 2, 2, 2, channels, rows, columns).permute(5, 0, 2, 6, 1, 3, 4)
+        return x.reshape(4 * rows, 4 * columns, channels)
+
+
+class MetricNetwork(nn.Module):
+    """What follows the gathering of a patch's features, up to the weighted sum of Eqn. 3."""
+
+    def __init__(self, matchnet: MatchNet, weights: Tensor) -> None:
+        super().__init__()
+        self.net = matchnet
+        self.weights = nn.Parameter(weights.detach().clone(), requires_grad=False)
+        self.templates = nn.Parameter(matchnet.template_half().clone(), requires_grad=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(19, n, F) -> (19, n)."""
+        net, total = self.net, torch.zeros(())
+        patches = features @ net.patch_weight
+        for t in range(self.templates.shape[1]):  # one at a time: its activations stay in cache
+            hidden = F.relu(patches + self.templates[:, t, None])
+            hidden = F.relu(hidden @ net.second_weight + net.second_bias)
+            match = torch.sigmoid(hidden @ net.match_weight + net.match_bias)
+            total = total + match[..., 0] * self.weights[:, t, None]
+        return total
+
+
+def convert(module: nn.Module, *shapes: tuple[int, ...]) -> ov.Model:
+    """A module as an OpenVINO model.
+
+    Args:
+        module: in evaluation mode, float32, on the CPU.
+        shapes: of its inputs; a side of -1 stays open.
+    """
+    examples = tuple(torch.zeros([_EXAMPLE if n < 0 else n for n in shape]) for shape in shapes)
+    wanted = [ov.PartialShape(list(shape)) for shape in shapes]
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # tracing notes what is constant: it is meant
+        return ov.convert_model(module, example_input=examples, input=wanted)
+
+
+def compile_model(model: ov.Model, threads: int) -> ov.CompiledModel:
+    """Ready to run one input as soon as possible, on at most so many threads."""
+    options: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        # Where half of the precision is no faster, as without AMX, it is only worse.
+        "INFERENCE_PRECISION_HINT": "f32",
+        # Pinned threads would wait behind another program's on their core.
+        "ENABLE_CPU_PINNING": False,
+    }
+    return ov.Core().compile_model(model, "CPU", options)
+
+
+def _four_pools(x: Tensor) -> Tensor:
+    """(N, C, h, w) -> (4 N, C, h / 2 - 1, w / 2 - 1), 3 x 3 maxima of stride 2 from each start."""
+    starts = [(row, column) for row in (0, 1) for column in (0, 1)]
+    return torch.cat([F.max_pool2d(x[..., r:, c:], 3, 2) for r, c in starts])

@@ -1,0 +1,49 @@
+"""PyTorch as the runtime: everywhere, and the only one on a GPU."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from depth_pose_ros.network.finder import Finder, FinderOutput
+from depth_pose_ros.network.model import PoseNetwork, Stage
+from depth_pose_ros.network.readout import PoseOutput
+from depth_pose_ros.runtime.cuda import CudaFcn, copy_to
+
+
+class TorchRuntime:
+    """Runs the modules as they are; on a GPU the FCN in half precision, as a CUDA graph.
+
+    Args:
+        pose, finder: moved to the device.
+        device: a CPU or a CUDA GPU.
+    """
+
+    def __init__(self, pose: PoseNetwork, finder: Finder, device: torch.device) -> None:
+        self._device = device
+        self._pose = pose.eval().to(device)
+        self._finder = finder.eval().to(device)
+        self._fcn = CudaFcn(self._pose.fcn) if device.type == "cuda" else self._pose.fcn
+
+    @torch.inference_mode()
+    def find(self, depth: NDArray[np.float32]) -> FinderOutput:
+        """See :class:`depth_pose_ros.runtime.runtime.Runtime`."""
+        output = self._finder(copy_to(self._device, depth)[None])
+        return FinderOutput(*(t.cpu() for t in output))
+
+    @torch.inference_mode()
+    def poses(
+        self, crops: NDArray[np.float32], frames: NDArray[np.float32], stage: Stage
+    ) -> PoseOutput:
+        """See :class:`depth_pose_ros.runtime.runtime.Runtime`."""
+        if self._device.type == "cuda":
+            return self._run(crops, frames, stage)
+        # One by one: what one person needs stays in a processor's cache, a batch's does not.
+        people = [self._run(crops[i : i + 1], frames[i : i + 1], stage) for i in range(len(crops))]
+        return PoseOutput(*(torch.cat(parts) for parts in zip(*people, strict=True)))
+
+    def _run(
+        self, crops: NDArray[np.float32], frames: NDArray[np.float32], stage: Stage
+    ) -> PoseOutput:
+        images, places = copy_to(self._device, crops)[:, None], copy_to(self._device, frames)
+        output = self._pose.complete(self._fcn(images), images, places, stage)
+        return PoseOutput(*(t.cpu() for t in output))

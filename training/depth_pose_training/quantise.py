@@ -1,0 +1,90 @@
+"""Makes the FCN's whole-number version, and measures what that costs in accuracy.
+
+``python -m depth_pose_training.quantise --help``.  Post-training quantisation by NNCF: the ranges
+of the activations are those on crops the FCN was trained with.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import nncf
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from depth_pose_ros.crops import HEIGHT, WIDTH
+from depth_pose_ros.network.fcn import FcnOutput
+from depth_pose_ros.network.model import PoseNetwork
+from depth_pose_ros.runtime import int8
+from depth_pose_ros.runtime.openvino_models import FcnMaps, convert
+from depth_pose_ros.runtime.openvino_runtime import Program
+from depth_pose_ros.runtime.runtime import int8_beside
+from depth_pose_ros.weights import load, resolve
+from depth_pose_training.batches import CropSet
+from depth_pose_training.crop_eval import evaluate, summarise, table
+
+
+class CompiledFcn(nn.Module):
+    """A compiled FCN in the place of a network's own, crop by crop."""
+
+    def __init__(self, program: Program, like: nn.Module) -> None:
+        super().__init__()
+        self._program = program
+        self.stride, self.logits = int(like.stride), bool(like.logits)  # type: ignore[arg-type]
+
+    def forward(self, crops: Tensor) -> FcnOutput:
+        """(B, 1, H, W) -> maps."""
+        rows = [[m.clone() for m in self._program(crop[None].numpy())] for crop in crops]
+        maps = [torch.cat(parts) for parts in zip(*rows, strict=True)]
+        return FcnOutput(maps[0], maps[1], maps[2] if len(maps) > 2 else None, self.logits)
+
+
+def spread(data: CropSet, count: int) -> NDArray[np.int64]:
+    """Indices of so many crops, evenly spread."""
+    return np.unique(np.linspace(0, len(data) - 1, min(count, len(data))).astype(np.int64))
+
+
+def quantise(network: PoseNetwork, crops: NDArray[np.float32]) -> int8.ov.Model:
+    """The network's FCN with 8-bit weights and activations.
+
+    Args:
+        network: in evaluation mode.
+        crops: (N, 1, H, W), to learn the activations' ranges from.
+    """
+    model = convert(FcnMaps(network.fcn), (1, 1, HEIGHT, WIDTH))
+    dataset = nncf.Dataset([crop[None] for crop in crops])
+    return nncf.quantize(model, dataset, subset_size=len(crops))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", help="name or path of the weights (default: the shipped ones)")
+    parser.add_argument("--data", type=Path, required=True, help="folder of training shards")
+    parser.add_argument("--crops", type=int, default=300, help="how many of them to use")
+    parser.add_argument("--validation", type=Path, help="held-out shards: measure before and after")
+    parser.add_argument("--limit", type=int, default=300, help="at most so many held-out crops")
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args(argv)
+    torch.set_num_threads(args.threads)
+    weights = resolve(args.weights)
+    network, data = load(weights), CropSet(args.data)
+    model = quantise(network, data.batch(spread(data, args.crops)).crops.numpy())
+    path = int8_beside(weights)
+    int8.write(path, model, network.fcn)
+    print(f"{path} and its .bin")
+    if args.validation is None:
+        return
+    held_out = CropSet(args.validation)
+    chosen = spread(held_out, args.limit)
+    before = summarise(*evaluate(network, held_out, chosen))
+    fcn = CompiledFcn(Program(int8.read(path, network.fcn), args.threads), network.fcn)
+    network.fcn = fcn  # type: ignore[assignment]
+    after = summarise(*evaluate(network, held_out, chosen))
+    print(f"{len(chosen)} crops\n\nbefore\n{table(before)}\n\nafter\n{table(after)}")
+
+
+if __name__ == "__main__":
+    main()
