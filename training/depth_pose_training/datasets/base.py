@@ -1,7 +1,7 @@
 """What every dataset gives: depth images with labelled joints."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -9,27 +9,32 @@ from numpy.typing import NDArray
 
 from depth_pose_ros.camera import Camera
 from depth_pose_ros.skeleton import NUM_JOINTS
+from depth_pose_training.errors import UserError
 
 
-class DatasetError(ValueError):
+class DatasetError(UserError):
     """A dataset's files are missing or are not what they should be."""
 
 
 @dataclass(frozen=True)
 class LabelledFrame:
-    """One depth image with one labelled person.
+    """One depth image with one labelled person, and perhaps others.
 
     Attributes:
         depth: (H, W) float32 metres, 0 where missing.
         camera: intrinsics of ``depth``.
         joints: (19, 3) float64 metres, optical frame (x right, y down, z forward), inside the body;
-            NaN for a joint that the dataset does not have.
-        pixels: (19, 2) float64, the projections of ``joints``; NaN where they are.
-        valid: (19,) bool, the joints whose truth is to be trusted (never true where NaN).
+            NaN for a joint that the dataset does not have, or has in the image only; all NaN where
+            nobody is there.
+        pixels: (19, 2) float64, where the joints are in the image; NaN where unknown.
+        valid: (19,) bool, the joints whose truth is to be trusted (never true where their pixels
+            are NaN).
         key: names the frame within its dataset.
+        others: (P, 19, 3) more people in the image, metres.
+        others_asked: (P,) bool, which of them are to be found: too little is in sight of the rest.
 
     Raises:
-        DatasetError: shapes that do not fit each other, or a valid joint without a position.
+        DatasetError: shapes that do not fit each other, or a valid joint without a place.
     """
 
     depth: NDArray[np.float32]
@@ -38,6 +43,8 @@ class LabelledFrame:
     pixels: NDArray[np.float64]
     valid: NDArray[np.bool_]
     key: str
+    others: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, NUM_JOINTS, 3)))
+    others_asked: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     def __post_init__(self) -> None:
         expected = {
@@ -45,6 +52,7 @@ class LabelledFrame:
             "joints": (NUM_JOINTS, 3),
             "pixels": (NUM_JOINTS, 2),
             "valid": (NUM_JOINTS,),
+            "others": (len(self.others_asked), NUM_JOINTS, 3),
         }
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
@@ -52,8 +60,7 @@ class LabelledFrame:
                     f"{self.key}: {name} must have the shape {shape}, "
                     f"got {getattr(self, name).shape}"
                 )
-        known = np.isfinite(self.joints).all(-1) & np.isfinite(self.pixels).all(-1)
-        if (self.valid & ~known).any():
+        if (self.valid & ~np.isfinite(self.pixels).all(-1)).any():
             raise DatasetError(f"{self.key}: a joint without a position is marked valid")
 
 

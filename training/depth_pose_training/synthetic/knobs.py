@@ -11,12 +11,14 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
+from depth_pose_training.errors import UserError
+
 Range = tuple[float, float]
 #: The most people that a scene can have.
 MAX_PEOPLE = 4
 
 
-class KnobError(ValueError):
+class KnobError(UserError):
     """A knob that does not exist, or a value that it cannot have."""
 
 
