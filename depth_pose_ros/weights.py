@@ -79,8 +79,7 @@ def save_modules(
             tensors[f"{name}.{key}"] = _compress(tensor)
     target = Path(path)
     partial = target.with_name(target.name + ".partial")
-    save_file(tensors, partial, metadata=metadata)
-    partial.chmod(0o644)  # safetensors writes for the owner alone: installed copies inherit it
+    _write(tensors, partial, metadata)
     partial.replace(target)
 
 
@@ -113,10 +112,37 @@ def load_modules(
             raise WeightsError(f"{path}: the configuration of {name!r} is bad: {error}") from error
         prefix = name + "."
         state = {k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix)}
-        _check(path, name, module.state_dict(), state)
+        wanted = module.state_dict()
+        for key in getattr(module, "optional", ()):
+            state.setdefault(key, wanted[key])
+        _check(path, name, wanted, state)
         module.load_state_dict(state)
         modules[name] = module.eval()
     return modules
+
+
+def replace(path: str | os.PathLike[str], out: str | os.PathLike[str], **tensors: Tensor) -> None:
+    """Copy a file with other tensors for the pose network.
+
+    Args:
+        path: the file.
+        out: the copy; may be the same.
+        tensors: by their names in the pose network.
+
+    Raises:
+        WeightsError: a missing, truncated or foreign file, or a tensor that does not fit.
+    """
+    metadata, kept = _read(Path(path))
+    changed = {f"{POSE}.{name}": _compress(tensor) for name, tensor in tensors.items()}
+    target = Path(out)
+    partial = target.with_name(target.name + ".partial")
+    _write({**kept, **changed}, partial, metadata)
+    try:
+        load(partial)
+    except WeightsError:
+        partial.unlink()
+        raise
+    partial.replace(target)
 
 
 def module_names(path: str | os.PathLike[str]) -> list[str]:
@@ -171,6 +197,11 @@ def _folders() -> list[Path]:
         *(Path(prefix) / share for prefix in prefixes if prefix),
         Path(sys.prefix) / share,
     ]
+
+
+def _write(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    save_file(tensors, path, metadata=metadata)
+    path.chmod(0o644)  # safetensors writes for the owner alone: installed copies inherit it
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -190,3 +190,26 @@ def test_resolve_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.Monkey
         resolve("giant")
     for place in ("mine", "prefix/share/depth_pose_ros/models", "models/giant.safetensors"):
         assert place in str(caught.value)
+
+
+def test_a_file_without_calibration_leaves_confidence_as_it_is(file: Path) -> None:
+    _rewrite(file, _metadata(), drop="pose.calibration")
+    assert torch.equal(load(file).calibration, PoseNetwork(CONFIG).calibration)
+    old = {k: t for k, t in PoseNetwork(CONFIG).state_dict().items() if k != "calibration"}
+    PoseNetwork(CONFIG).load_state_dict(old)  # checkpoints too
+
+
+def test_a_tensor_is_replaced_and_the_rest_kept(file: Path, tmp_path: Path) -> None:
+    calibration = torch.arange(38.0).reshape(19, 2)
+    weights.replace(file, tmp_path / "new.safetensors", calibration=calibration)
+    new, old = load(tmp_path / "new.safetensors"), load(file)
+    assert torch.equal(new.calibration, calibration)
+    assert torch.equal(new.gamma, old.gamma) and new.config == old.config
+    weights.replace(file, file, calibration=calibration)
+    assert torch.equal(load(file).calibration, calibration)
+    with pytest.raises(WeightsError, match=r"sizes differ: calibration \(2,\)"):
+        weights.replace(file, file, calibration=torch.zeros(2))
+    with pytest.raises(WeightsError, match="not expecting delta"):
+        weights.replace(file, file, delta=torch.zeros(2))
+    assert torch.equal(load(file).calibration, calibration)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["new.safetensors", file.name]

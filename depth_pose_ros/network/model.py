@@ -4,7 +4,7 @@ The steps of :meth:`PoseNetwork.forward` are methods of their own, which trainin
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from depth_pose_ros.network.pairwise import deformation
 from depth_pose_ros.network.proposals import Proposals
 from depth_pose_ros.network.readout import (
     PoseOutput,
+    calibrated,
     heat_in_window,
     joint_confidence,
     person_score,
@@ -60,11 +61,17 @@ class PoseNetwork(nn.Module):
         surface_gate: buffer (), metres; a measured depth that differs more than this from the
             FCN's belongs to something else.
         temperature: buffer (), of the marginals (extension).
+        calibration: buffer (19, 2), what makes confidence the probability that a joint is within
+            10 cm; see :func:`depth_pose_ros.network.readout.calibrated`.
     """
+
+    #: May be missing in a file: then it stays as it is made.
+    optional = frozenset({"calibration"})
 
     surface_offset: Tensor
     surface_gate: Tensor
     temperature: Tensor
+    calibration: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -77,6 +84,7 @@ class PoseNetwork(nn.Module):
         self.register_buffer("surface_offset", torch.zeros(NUM_JOINTS))
         self.register_buffer("surface_gate", torch.tensor(0.15))
         self.register_buffer("temperature", torch.tensor(1.0))
+        self.register_buffer("calibration", torch.tensor((1.0, 0.0)).repeat(NUM_JOINTS, 1))
 
     def forward(self, crops: Tensor, frames: Tensor, stage: Stage = "full") -> PoseOutput:
         """Estimate one skeleton per crop.
@@ -254,7 +262,15 @@ class PoseNetwork(nn.Module):
         pixels = (share * proposals.pixels).sum(2)
         visible = (weights * proposals.measured).sum(2).clamp(0, 1)
         heat = heat_in_window(output, self.fcn.stride, pixels)
-        return PoseOutput(joints, pixels, joint_confidence(heat, visible), person_score(heat))
+        confidence = calibrated(joint_confidence(heat, visible), self.calibration)
+        return PoseOutput(joints, pixels, confidence, person_score(heat))
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        for name in self.optional:
+            state_dict.setdefault(prefix + name, getattr(self, name))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     @staticmethod
     def _check(crops: Tensor, frames: Tensor, stage: str) -> None:

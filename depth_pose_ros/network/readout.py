@@ -28,6 +28,8 @@ TORSO: tuple[int, ...] = tuple(
 HEAT_WINDOW = 17
 #: What is left of the confidence in a joint whose own pixel is missing or occluded.
 UNSEEN = 0.5
+#: No joint is surer than 1 minus this, and none less sure than this.
+LEAST_DOUBT = 1e-3
 
 
 class PoseOutput(NamedTuple):
@@ -80,6 +82,20 @@ def joint_confidence(heat: Tensor, visible: Tensor) -> Tensor:
         (B, 19) in [0, 1].
     """
     return heat * (UNSEEN + (1 - UNSEEN) * visible)
+
+
+def calibrated(confidence: Tensor, calibration: Tensor) -> Tensor:
+    """Confidence as a probability (Platt, 1999): sigmoid(slope * logit(confidence) + offset).
+
+    Args:
+        confidence: (B, 19) in [0, 1] from :func:`joint_confidence`.
+        calibration: (19, 2) slope and offset of every joint; (1, 0) leaves it as it is.
+
+    Returns:
+        (B, 19) in [0, 1].
+    """
+    slope, offset = calibration.to(confidence.dtype).unbind(-1)
+    return (slope * confidence.logit(eps=LEAST_DOUBT) + offset).sigmoid()
 
 
 def person_score(heat: Tensor) -> Tensor:
