@@ -138,7 +138,7 @@ def fit(
                         "step": step,
                         **place,
                         "loss": round(mean, 5),
-                        "rate": plan.rate_at(step),
+                        "rate": plan.rate_at(step - 1),
                         "seconds": round(time.monotonic() - started, 1),
                         **learner.validate(),
                     }
