@@ -5,6 +5,8 @@ from typing import Any
 
 import openvino as ov
 import torch
+from openvino.frontend import FrontEndManager
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -92,10 +94,16 @@ def convert(module: nn.Module, *shapes: tuple[int, ...]) -> ov.Model:
         shapes: of its inputs; a side of -1 stays open.
     """
     examples = tuple(torch.zeros([_EXAMPLE if n < 0 else n for n in shape]) for shape in shapes)
-    wanted = [ov.PartialShape(list(shape)) for shape in shapes]
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing notes what is constant: it is meant
-        return ov.convert_model(module, example_input=examples, input=wanted)
+        traced = torch.jit.trace(module, examples, check_trace=False)
+        # The front end itself instead of ov.convert_model: that would trace the module three times
+        # and report on its use over the network.
+        front_end = FrontEndManager().load_by_framework("pytorch")
+        decoder = TorchScriptPythonDecoder(traced, example_input=examples)
+        model = front_end.convert(front_end.load(decoder))
+    model.reshape({i: ov.PartialShape(list(shape)) for i, shape in enumerate(shapes)})
+    return model
 
 
 def compile_model(model: ov.Model, threads: int) -> ov.CompiledModel:
