@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 from tf2_ros import TransformBroadcaster
 from visualization_msgs.msg import MarkerArray
 
-from depth_pose_ros import conversions, markers
+from depth_pose_ros import conversions, humans, markers
 from depth_pose_ros.identity import Person
 from depth_pose_ros.overlay import overlay
 
@@ -39,7 +39,7 @@ class View(NamedTuple):
 
 
 class Outputs:
-    """Markers, cloud, poses, overlay and TF, each only if the node's parameters ask for it.
+    """Markers, cloud, poses, overlay, TF and REP-155's topics: what the node's parameters ask for.
 
     Messages are made only for topics that somebody listens to.  Safe to use from several threads.
     """
@@ -49,6 +49,7 @@ class Outputs:
         self._lock = threading.RLock()
         self._publishers: dict[str, Any] = {}
         self._broadcaster: TransformBroadcaster | None = None
+        self._humans: humans.Humans | None = None
         self._drawn: frozenset[markers.MarkerKey] = frozenset()
         self._last_header, self._anybody = Header(), False
         self.own_listeners = 0  #: of the node itself to TF, who do not count
@@ -72,9 +73,16 @@ class Outputs:
             # tf2 offers no way to take a broadcaster back, so it lives as long as the node.
             self._broadcaster = TransformBroadcaster(self._node)
 
+        hri_msgs = humans.messages() if self._value("publish_humans") else None
+        if hri_msgs is not None:
+            self._humans = humans.Humans(self._node, hri_msgs)
+
     def close(self) -> None:
         """Destroy the publishers (on cleanup)."""
         with self._lock:
+            if self._humans is not None:
+                self._humans.close()
+                self._humans = None
             while self._publishers:
                 _, publisher = self._publishers.popitem()
                 self._node.destroy_lifecycle_publisher(publisher)
@@ -87,16 +95,27 @@ class Outputs:
         """
         if any(publisher.get_subscription_count() for publisher in self._publishers.values()):
             return True
+        if self._humans is not None and self._humans.wanted():
+            return True
         if self._broadcaster is None or not self._value("tf_wakes"):
             return False
         return bool(self._broadcaster.pub_tf.get_subscription_count() > self.own_listeners)
 
     def publish_view(self, view: View) -> None:
         """What is drawn in the image's own plane."""
+        min_confidence = self._value("min_confidence")
         with self._lock:
             if publisher := self._listened(OVERLAY_TOPIC):
-                min_confidence = self._value("min_confidence")
                 publisher.publish(overlay(view.header, view.depth, view.people, min_confidence))
+            if self._humans is not None and self._humans.wanted():
+                height, width = view.depth.shape
+                self._humans.publish(
+                    view.header,
+                    view.people,
+                    (height, width),
+                    self._value("id_prefix"),
+                    min_confidence,
+                )
 
     def publish(self, header: Header, people: Sequence[Person]) -> None:
         """What is in space, also of an empty frame: that takes back what was there before.
@@ -126,6 +145,8 @@ class Outputs:
         with self._lock:
             if self._anybody or self._drawn:
                 self.publish(self._last_header, [])
+            if self._humans is not None and self._humans.wanted():
+                self._humans.publish(self._last_header, [], (1, 1), "", 0.0)
 
     def _draw(self, header: Header, people: Sequence[Person]) -> None:
         publisher = self._listened(MARKERS_TOPIC)

@@ -187,6 +187,12 @@ _DECLARATIONS = (
         "publish_overlay", True, "Publish ~/overlay, skeletons over the depth image.", fixed=True
     ),
     _Declaration(
+        "publish_humans",
+        True,
+        "Publish REP-155's topics below /humans/bodies, if hri_msgs is installed.",
+        fixed=True,
+    ),
+    _Declaration(
         "id_prefix",
         "p",
         "What body ids begin with: frames are named like head_p0.  TF names are global, so give "
