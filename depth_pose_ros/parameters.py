@@ -230,6 +230,15 @@ def tracker_settings(node: Node) -> TrackerSettings | None:
     return TrackerSettings(**{n: node.get_parameter(f"tracking_{n}").value for n in names})
 
 
+def table() -> list[tuple[str, str, str]]:
+    """Name, default and meaning of every parameter: what the README lists."""
+
+    def written(value: Value) -> str:
+        return str(value).lower() if isinstance(value, bool) else str(value) or '""'
+
+    return [(d.name, written(d.default), d.description) for d in _DECLARATIONS]
+
+
 def refusal(parameters: Iterable[Parameter], configured: bool) -> str:
     """Why these values cannot be set, or "" if they can.
 
