@@ -88,6 +88,14 @@ class CropSet:
         """(N,) how each crop's pose was made."""
         return np.concatenate([s.mode for s in self._shards])
 
+    def crop(
+        self, index: int
+    ) -> tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+        """Depth, frame, joints and visibility of one crop, as in its shard."""
+        s, i = self._where[index]
+        shard = self._shards[s]
+        return shard.depth[i], shard.frame[i], shard.joints[i], shard.visible[i]
+
     def batch(self, indices: NDArray[np.int64], rng: np.random.Generator | None = None) -> Batch:
         """The crops at ``indices``; augmented when ``rng`` is given."""
         where = [self._where[i] for i in indices]

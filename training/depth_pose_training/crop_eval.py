@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,7 +24,11 @@ from depth_pose_ros.skeleton import INDEX, JOINTS
 from depth_pose_ros.weights import load, resolve
 from depth_pose_training import metrics
 from depth_pose_training.batches import CropSet
-from depth_pose_training.synthetic.samples import HIDDEN, OUTSIDE
+from depth_pose_training.datasets.synthetic import crop_frame
+from depth_pose_training.evaluation.pictures import side_by_side, worst
+from depth_pose_training.evaluation.plots import plot_curves, plot_per_joint
+from depth_pose_training.evaluation.summary import Errors
+from depth_pose_training.synthetic.records import HIDDEN, OUTSIDE
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 BEST = "best of n"
@@ -42,22 +47,34 @@ class CropErrors:
     Attributes:
         normalised: (N, 19) pixel distances in torso diameters (Neck to the middle of the hips).
         position: (N, 19) metres.
+        pixels: (N, 19, 2) the estimates, in the crop.
     """
 
     normalised: NDArray[np.float64]
     position: NDArray[np.float64]
+    pixels: NDArray[np.float64]
 
     def summary(self) -> dict[str, float]:
-        """PDJ at the paper's thresholds and their average, in per cent; mean 3-D error in mm."""
+        """PDJ at the paper's thresholds and their average, in per cent; mean 3-D error in mm;
+        mAP at 10 cm in per cent."""
         shares = 100 * metrics.pdj(self.normalised)
         numbers = {f"pdj_{t:.2f}": s for t, s in zip(metrics.PDJ_THRESHOLDS, shares, strict=True)}
         numbers["pdj_average"] = shares.mean()
         numbers["error_mm"] = 1000 * metrics.mean_error(self.position)
+        numbers["map_10cm"] = 100 * metrics.mean_average_precision(self.position)
         return {k: round(float(v), 2) for k, v in numbers.items()}
 
     def of(self, rows: NDArray[np.bool_]) -> "CropErrors":
         """Those of some crops."""
-        return CropErrors(self.normalised[rows], self.position[rows])
+        return CropErrors(self.normalised[rows], self.position[rows], self.pixels[rows])
+
+    def distances(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Both kinds of errors."""
+        return self.normalised, self.position
+
+    def joint(self, k: int) -> "CropErrors":
+        """Those of one joint."""
+        return CropErrors(*(a[:, k : k + 1] for a in (self.normalised, self.position, self.pixels)))
 
 
 def facing_away(joints: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -112,6 +129,7 @@ def evaluate(
         errors[name] = CropErrors(
             metrics.normalised_distances(estimate, truth, inside, "Neck"),
             metrics.position_errors(position, truth_joints, inside),
+            estimate.double().numpy(),
         )
     modes = data.modes()[indices]
     groups = {name: np.isin(modes, kinds) for name, kinds in _MODES.items()}
@@ -132,10 +150,7 @@ def summarise(
                 for name, rows in groups.items()
                 if rows.any()
             },
-            "joints": {
-                name: CropErrors(e.normalised[:, k], e.position[:, k]).summary()
-                for k, name in enumerate(JOINTS)
-            },
+            "joints": {name: e.joint(k).summary() for k, name in enumerate(JOINTS)},
         }
         for stage, e in errors.items()
     }
@@ -143,7 +158,11 @@ def summarise(
 
 def table(summary: Mapping[str, dict]) -> str:
     """The numbers as text."""
-    columns = [f"pdj_{t:.2f}" for t in metrics.PDJ_THRESHOLDS] + ["pdj_average", "error_mm"]
+    columns = [f"pdj_{t:.2f}" for t in metrics.PDJ_THRESHOLDS] + [
+        "pdj_average",
+        "error_mm",
+        "map_10cm",
+    ]
     lines = [f"{'':<26}" + "".join(f"{c:>12}" for c in columns)]
     first = next(iter(summary.values()))
     for group in ("all", *first["groups"]):
@@ -158,24 +177,58 @@ def table(summary: Mapping[str, dict]) -> str:
     return "\n".join(lines)
 
 
+def write(
+    errors: Mapping[str, CropErrors],
+    groups: Mapping[str, NDArray[np.bool_]],
+    data: CropSet,
+    indices: NDArray[np.int64],
+    out: Path,
+    pictures: int,
+) -> None:
+    """Write summary.json, the paper's plots (Fig. 7, 10 and 11; of all crops and of each group),
+    and pictures of the crops that the last stage is worst at, into a folder, made if need be."""
+    out.mkdir(parents=True, exist_ok=True)
+    summary = {"crops": len(indices), "results": summarise(errors, groups)}
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    everything = np.ones(len(indices), bool)
+    for name, rows in {"all": everything, **groups}.items():
+        if rows.any():
+            detailed = {s: {"raw": Errors(*e.of(rows).distances()).summary()}
+                        for s, e in errors.items()}  # fmt: skip
+            stem = name.replace(" ", "_")
+            plot_curves(detailed, out / f"pdj_curves_{stem}.png")
+            plot_per_joint(detailed, out / f"pdj_per_joint_{stem}.png")
+    last = errors[STAGES[-1]]
+    modes = data.modes()
+    for rank, row in enumerate(worst(last.position, pictures)):
+        crop = data.crop(int(indices[row]))
+        frame = crop_frame(*crop, f"crop {indices[row]}, {modes[indices[row]]}")
+        error = 1000 * float(np.nanmean(last.position[row]))
+        picture = side_by_side(frame, last.pixels[row],
+                               f"{frame.key}, {error:.0f} mm")  # fmt: skip
+        path = out / f"worst_{rank:02d}.png"
+        if not cv2.imwrite(str(path), picture):
+            raise OSError(f"could not write {path}")
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", help="name or path of the weights (default: the shipped ones)")
     parser.add_argument("--data", type=Path, required=True, help="folder of held-out shards")
     parser.add_argument("--limit", type=int, help="at most so many crops, evenly spread")
-    parser.add_argument("--out", type=Path, help="write the numbers as JSON")
+    parser.add_argument("--out", type=Path, help="folder for summary.json, plots and pictures")
+    parser.add_argument("--pictures", type=int, default=20, help="of the worst crops")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     data = CropSet(args.data)
     count = min(args.limit or len(data), len(data))
     chosen = np.unique(np.linspace(0, len(data) - 1, count).astype(np.int64))
-    summary = summarise(*evaluate(load(resolve(args.weights)), data, chosen))
-    print(f"{len(chosen)} crops\n\n{table(summary)}")
+    errors, groups = evaluate(load(resolve(args.weights)), data, chosen)
+    print(f"{len(chosen)} crops\n\n{table(summarise(errors, groups))}")
     if args.out is not None:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps({"crops": len(chosen), "results": summary}, indent=1) + "\n")
+        write(errors, groups, data, chosen, args.out, args.pictures)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Evaluate a model on labelled depth images: ``python -m depth_pose_training.evaluate --help``.
 
-The public estimator runs on whole frames and finds the person by itself.  A frame in which nobody
-is found counts all its joints as missed.  Results are printed, and written to ``--out``:
-summary.json, adapter.json, pictures of the worst and of the missed frames, the paper's plots.
+The public estimator runs on whole frames of any dataset and finds people by itself.  A frame in
+which the labelled person is not found counts all its joints as missed.  Results are printed, and
+written to ``--out``: summary.json, adapter.json, pictures of the worst and of the missed frames,
+the paper's plots.
 """
 
 import argparse
@@ -11,15 +12,24 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from depth_pose_training import metrics
-from depth_pose_training.datasets import LabelledFrames, UtdMhad
+import numpy as np
+
+from depth_pose_training import datasets, metrics
+from depth_pose_training.datasets import LabelledFrames, registry
 from depth_pose_training.datasets.adapter import JointAdapter
 from depth_pose_training.datasets.base import read, spread
 from depth_pose_training.evaluation.pictures import worst, write_pictures
 from depth_pose_training.evaluation.plots import plot_curves, plot_per_joint
 from depth_pose_training.evaluation.predictions import Estimator, Predictions, predict
-from depth_pose_training.evaluation.summary import Errors, joint_table, summarise, table
+from depth_pose_training.evaluation.summary import (
+    Errors,
+    joint_table,
+    people_table,
+    summarise,
+    table,
+)
 
 #: What the model does, from its first task alone to the whole (paper, Sect. 5.3).
 STAGES: tuple[str, ...] = ("fcn", "matchnet", "full")
@@ -98,7 +108,7 @@ def write(evaluation: Evaluation, out: Path, header: dict, pictures: int) -> Non
     frames, indices = evaluation.frames, evaluation.indices
     for name, p in evaluation.predictions.items():
         errors = Errors.of(p, frames.torso_top).position
-        missed = [i for i, found in enumerate(p.found) if not found][:pictures]
+        missed = [int(i) for i in (p.labelled & ~p.found).nonzero()[0][:pictures]]
         folder = out / "pictures" / name
         write_pictures(folder, frames, indices, p, worst(errors, pictures), "worst")
         write_pictures(folder, frames, indices, p, missed, "missed")
@@ -109,30 +119,30 @@ def main(argv: Sequence[str] | None = None, factory: EstimatorFactory = load_est
     args = _parser().parse_args(argv)
     stages = STAGES if args.ablation else (args.stage,)
     try:
-        frames = _open(args, args.subjects)
+        wanted = {**registry.DATASETS[args.data].evaluation, **registry.chosen(args)}
+        if args.data == "synthetic" and args.motion:
+            wanted["seed"] = args.seed
+        frames = datasets.open(args.data, args.root, **wanted)
         # One estimator per stage: finding people does not depend on the stage, so that all of them
         # see the same crops.
         estimators = {stage: factory(args.model, args.device, stage) for stage in stages}
-        adapter = _adapter(args, estimators[stages[-1]])
+        adapter = _adapter(args, wanted, estimators[stages[-1]])
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     result = evaluate(estimators, frames, args.limit, adapter, progress=True)
     header = {
         "data": args.data,
-        "subjects": args.subjects,
-        "min_consistent": args.min_consistent,
-        "trust": args.trust,
+        "options": {k: [str(x) for x in v] if k == "motion" else v for k, v in wanted.items()},
         "model": args.model,
         "torso": f"{frames.torso_top} to the middle of the hips",
         "pdj_thresholds": list(metrics.PDJ_THRESHOLDS),
-        "adapter": None
-        if adapter is None
-        else {"source": args.adapter, "subjects": args.adapter_subjects},
+        "adapter": None if adapter is None else {"source": args.adapter, **_training(args)},
     }
     write(result, args.out, header, args.pictures)
     print(f"\n{args.data}: {len(result.indices)} frames; torso from {header['torso']}\n")
     print(table(result.summaries))
+    print(f"\n{people_table(result.summaries)}")
     print(f"\n{stages[-1]}, per joint\n\n{joint_table(result.summaries[stages[-1]])}")
     for stage, summary in result.summaries.items():
         if summary["not_found"]:
@@ -141,24 +151,35 @@ def main(argv: Sequence[str] | None = None, factory: EstimatorFactory = load_est
     return 0
 
 
-def _open(args: argparse.Namespace, subjects: Sequence[int]) -> LabelledFrames:
-    return UtdMhad(args.root, subjects, args.actions, args.min_consistent, args.stride, args.trust)
+def _training(args: argparse.Namespace) -> dict[str, Any]:
+    """The options that choose what the adapter is fitted on."""
+    training = dict(registry.DATASETS[args.data].training)
+    if args.adapter_subjects and "subjects" in training:
+        training["subjects"] = args.adapter_subjects
+    return training
 
 
-def _adapter(args: argparse.Namespace, estimator: Estimator) -> JointAdapter | None:
-    if args.adapter == "none":
-        return None
+def _adapter(
+    args: argparse.Namespace, wanted: dict[str, Any], estimator: Estimator
+) -> JointAdapter | None:
+    training = _training(args)
+    if args.adapter == "none" or (args.adapter == "fit" and not training):
+        return None  # synthetic joints are ours
     if args.adapter != "fit":
         return JointAdapter.load(args.adapter)
-    both = sorted(set(args.adapter_subjects) & set(args.subjects))
-    if both:
-        raise ValueError(
-            f"the adapter must not be fitted on subjects that are evaluated, but {both} would be: "
-            "give other --adapter-subjects, or --adapter none"
-        )
-    return fit_adapter(
-        estimator, _open(args, args.adapter_subjects), args.adapter_frames, progress=True
-    )
+    for name, value in training.items():
+        theirs = value if isinstance(value, list) else [value]
+        ours = wanted[name] if isinstance(wanted[name], list) else [wanted[name]]
+        both = sorted(set(theirs) & set(ours))
+        if both:
+            raise ValueError(
+                f"the adapter must not be fitted on {name} that are evaluated, but {both} would "
+                "be: give others, or --adapter none"
+            )
+    frames = datasets.open(args.data, args.root, **{**wanted, **training})
+    if not np.isfinite(frames[0].joints).any():
+        return None  # there is nothing in space to fit to
+    return fit_adapter(estimator, frames, args.adapter_frames, progress=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -167,23 +188,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Evaluate a model on labelled depth images: PDJ, 3-D error, mAP at 10 cm.",
     )
     add = parser.add_argument
-    add("--data", choices=("utd_mhad",), default="utd_mhad", help="dataset")
-    add("--root", type=Path, required=True, help="the dataset's folder")
-    add("--subjects", type=int, nargs="+", default=[7], help="evaluated subjects")
-    add("--actions", type=int, nargs="+", help="evaluated actions (default: all)")
-    add(
-        "--min-consistent",
-        type=int,
-        default=18,
-        help="least of the tracker's 20 joints that agree with the depth (default: %(default)s)",
-    )
-    add(
-        "--trust",
-        choices=("all", "consistent"),
-        default="all",
-        help="score all joints of a frame, or only those that agree with the depth",
-    )
-    add("--stride", type=int, default=1, help="every n-th frame")
+    registry.add_arguments(parser)
+    add("--seed", type=int, default=0, help="of rendered frames")
     add("--limit", type=int, help="at most so many frames, evenly spread")
     add("--model", help="name or path of the weights (default: the shipped model)")
     add("--device", default="auto", help="cpu, cuda or auto")
@@ -194,10 +200,10 @@ def _parser() -> argparse.ArgumentParser:
         default="fit",
         help='to the dataset\'s joints: "fit" on --adapter-subjects, "none", or an adapter.json',
     )
-    add("--adapter-subjects", type=int, nargs="+", default=[1, 3, 5], help="to fit the adapter on")
+    add("--adapter-subjects", type=int, nargs="+", help="utd_mhad: to fit the adapter on (1 3 5)")
     add("--adapter-frames", type=int, default=600, help="at most so many frames of them")
     add("--out", type=Path, default=Path("build/eval"), help="folder for results")
-    add("--pictures", type=int, default=12, help="pictures of the worst and of the missed frames")
+    add("--pictures", type=int, default=20, help="pictures of the worst and of the missed frames")
     return parser
 
 

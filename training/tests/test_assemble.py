@@ -171,9 +171,12 @@ def test_the_evaluation_command_writes_what_it_prints(
     assemble.assemble(run, folder / "finder.pt", out)
     crop_eval.main(
         ["--weights", str(out), "--data", str(folder / "val"), "--limit", "3", "--threads", "1",
-         "--out", str(tmp_path / "numbers.json")]
+         "--pictures", "2", "--out", str(tmp_path / "eval")]
     )  # fmt: skip
-    written = json.loads((tmp_path / "numbers.json").read_text())
+    written = json.loads((tmp_path / "eval/summary.json").read_text())
     assert written["crops"] == 3
     shown = f"{written['results']['full']['all']['pdj_average']:.2f}"
     assert shown in capsys.readouterr().out
+    names = {path.name for path in (tmp_path / "eval").iterdir()}
+    assert {"pdj_curves_all.png", "pdj_per_joint_all.png", "worst_00.png", "worst_01.png"} <= names
+    assert "pdj_curves_seated.png" in names

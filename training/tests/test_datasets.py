@@ -14,7 +14,7 @@ from depth_pose_ros import crops
 from depth_pose_ros.camera import Camera
 from depth_pose_ros.skeleton import INDEX, JOINTS, NUM_JOINTS
 from depth_pose_training import datasets
-from depth_pose_training.datasets import DatasetError, k2hgd, registry
+from depth_pose_training.datasets import DatasetError, k2hgd, registry, to_shards
 from depth_pose_training.datasets.itop import CAMERA, ITOP
 from depth_pose_training.synthetic import poses, shards
 from depth_pose_training.synthetic.records import CropSample, FrameSample
@@ -139,9 +139,9 @@ def test_itop_names_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         del f["is_valid"]
     with pytest.raises(DatasetError, match="holds no is_valid"):
         datasets.open("itop", tmp_path)
-    (tmp_path / "ITOP_side_test_labels.h5").write_text("nothing")
+    (tmp_path / "ITOP_side_train_labels.h5").write_text("nothing")
     with pytest.raises(DatasetError, match="not a readable HDF5"):
-        datasets.open("itop", tmp_path)
+        datasets.open("itop", tmp_path, split="train")
     real = builtins.__import__
 
     def without(name, *rest):
@@ -243,3 +243,35 @@ def test_command_lines_hand_on_what_was_given() -> None:
     registry.add_arguments(parser)
     args = parser.parse_args(["--data", "itop", "--view", "top", "--stride", "3"])
     assert registry.chosen(args) == {"view": "top", "stride": 3}
+
+
+def test_missing_joints_are_completed() -> None:
+    whole = mean_figure()[None]
+    for missing in ("Neck", "UpperSpine", "DownSpine", "MiddleSpine", "LeftWrist", "RightWrist"):
+        part = whole.copy()
+        part[:, INDEX[missing]] = np.nan
+        made = to_shards.complete(part)
+        assert np.linalg.norm(made - whole, axis=-1).max() < 0.1, missing
+        np.testing.assert_array_equal(made[np.isfinite(part)], whole[np.isfinite(part)])
+    part[:, INDEX["Head"]] = np.nan
+    assert np.isnan(to_shards.complete(part)[:, INDEX["Head"]]).all()
+
+
+def test_any_dataset_becomes_shards(folder: Path, tmp_path: Path) -> None:
+    """Crops of crops are the same people, elsewhere in the crop."""
+    arguments = ["--data", "synthetic", "--root", str(folder), "--kind", "crops",
+                 "--adapter", "none", "--out", str(tmp_path / "again"), "--size", "2"]  # fmt: skip
+    assert to_shards.main(arguments) == 0
+    before = shards.read(folder / "shard_00000.npz")
+    first, second = (shards.read(p) for p in shards.list_shards(tmp_path / "again"))
+    np.testing.assert_allclose(first.joints, before.joints[:2], atol=1e-5)
+    np.testing.assert_allclose(second.joints, before.joints[2:], atol=1e-5)
+    frame = crops.CropFrame(*(float(v) for v in first.frame[0]))
+    u, v = np.round(frame.from_space(first.joints[0])).astype(int).T
+    inside = (u >= 0) & (u < crops.WIDTH) & (v >= 0) & (v < crops.HEIGHT)
+    below = (
+        first.joints[0, :, 2] - (first.depth[0, v[inside], u[inside]] / 1000 + frame.z_ref).mean()
+    )
+    assert np.abs(np.median(below) - 0.06) < 0.05
+    with pytest.raises(SystemExit):
+        to_shards.main([*arguments[:-4], "--data", "k2hgd", "--out", str(tmp_path)])

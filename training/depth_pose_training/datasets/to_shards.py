@@ -1,4 +1,4 @@
-"""Real labelled frames as training shards: ``python -m depth_pose_training.datasets.to_shards``.
+"""Labelled frames as training shards: ``python -m depth_pose_training.datasets.to_shards``.
 
 A dataset's joints are not ours (see :mod:`depth_pose_training.datasets.adapter`), so its labels are
 moved to our definitions first, by an adapter of the same kind that is fitted the other way round:
@@ -8,6 +8,7 @@ into a frame.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,24 +20,42 @@ from tqdm import tqdm
 from depth_pose_ros import crops
 from depth_pose_ros.estimator import PoseEstimator
 from depth_pose_ros.skeleton import INDEX, NUM_JOINTS
+from depth_pose_training import datasets
+from depth_pose_training.datasets import registry
 from depth_pose_training.datasets.adapter import JointAdapter
-from depth_pose_training.datasets.base import LabelledFrame, LabelledFrames, read, spread
-from depth_pose_training.datasets.utd_mhad import UtdMhad
+from depth_pose_training.datasets.base import (
+    DatasetError,
+    LabelledFrame,
+    LabelledFrames,
+    read,
+    spread,
+)
 from depth_pose_training.evaluation.predictions import predict
-from depth_pose_training.synthetic.samples import VISIBLE, CropSample
+from depth_pose_training.synthetic.knobs import Crops
+from depth_pose_training.synthetic.records import VISIBLE, CropSample, crop_around
 from depth_pose_training.synthetic.shards import pack, write
 
 Array = NDArray[np.float64]
-#: The crop's centre beside the middle of the spine, metres: as far as a finder errs.
-_SIDEWAYS, _NEARER, _DEPTH_SIGMA = 0.13, -0.1, 0.06
 
 
 def complete(joints: Array) -> Array:
-    """(N, 19, 3) with a Neck, where the dataset has none, half way from UpperSpine to Head."""
+    """(N, 19, 3) with the joints that the dataset does not have, roughly where they are.
+
+    The adapter moves them to where they belong.  Other missing joints stay NaN.
+    """
     joints = joints.copy()
-    neck = joints[:, INDEX["Neck"]]
-    middle = 0.5 * (joints[:, INDEX["UpperSpine"]] + joints[:, INDEX["Head"]])
-    joints[:, INDEX["Neck"]] = np.where(np.isfinite(neck), neck, middle)
+
+    def fill(name: str, *shares: tuple[str, float]) -> None:
+        guess = sum(share * joints[:, INDEX[other]] for other, share in shares)
+        known = np.isfinite(joints[:, INDEX[name]]).all(-1, keepdims=True)
+        joints[:, INDEX[name]] = np.where(known, joints[:, INDEX[name]], guess)
+
+    fill("UpperSpine", ("LeftShoulder", 0.5), ("RightShoulder", 0.5))
+    fill("DownSpine", ("LeftHip", 0.5), ("RightHip", 0.5))
+    fill("MiddleSpine", ("UpperSpine", 0.5), ("DownSpine", 0.5))
+    fill("Neck", ("UpperSpine", 0.5), ("Head", 0.5))
+    for side in ("Left", "Right"):
+        fill(f"{side}Wrist", (f"{side}Elbow", 0.25), (f"{side}Hand", 0.75))
     return joints
 
 
@@ -44,26 +63,24 @@ def fit_to_ours(estimator: PoseEstimator, frames: LabelledFrames, limit: int) ->
     """The adapter from a dataset's joints to ours, from at most ``limit`` spread frames."""
     count = len(spread(frames, limit))
     p = predict({"": estimator}, read(frames, limit), count, progress=True)[""]
-    trusted = p.valid | ~np.isfinite(p.true_joints).all(-1)  # a completed Neck is as good as any
+    trusted = p.valid | ~np.isfinite(p.true_joints).all(-1)  # a completed joint is as good as any
     return JointAdapter.fit(complete(p.true_joints), p.joints, trusted)
 
 
 def crop_sample(
-    frame: LabelledFrame, to_ours: JointAdapter, rng: np.random.Generator
+    frame: LabelledFrame, to_ours: JointAdapter | None, rng: np.random.Generator
 ) -> CropSample | None:
-    """One person's crop, or None where the torso is not known.
+    """The labelled person's crop, or None where the torso is not known.
 
     Joints that are not to be trusted are put to the camera's centre, which batches know as unknown
     (:attr:`depth_pose_training.batches.Batch.weight` is 0).
     """
-    joints = to_ours.apply(complete(frame.joints[None]))[0]
+    joints = complete(frame.joints[None])
+    joints = (joints if to_ours is None else to_ours.apply(joints))[0]
     known = np.isfinite(joints).all(-1) & (frame.valid | ~np.isfinite(frame.joints).all(-1))
     if not known[INDEX["MiddleSpine"]]:
         return None
-    centre = joints[INDEX["MiddleSpine"]].copy()
-    centre[:2] += rng.uniform(-_SIDEWAYS, _SIDEWAYS, 2)
-    centre[2] += rng.normal(_NEARER, _DEPTH_SIGMA)
-    place = crops.frame_around(centre)
+    place = crop_around(joints, Crops(), rng)
     crop = crops.cut(frame.depth, frame.camera, place)
     depth = np.round(crop * (1000 * crops.DEPTH_RANGE)).astype(np.int16)
     depth[crop >= crops.FAR] = crops.MISSING
@@ -79,7 +96,7 @@ def crop_sample(
 
 
 def write_shards(
-    frames: LabelledFrames, to_ours: JointAdapter, out: Path, size: int, seed: int
+    frames: LabelledFrames, to_ours: JointAdapter | None, out: Path, size: int, seed: int
 ) -> int:
     """All frames' crops in shuffled order, ``size`` a shard; the number of crops.
 
@@ -101,35 +118,55 @@ def write_shards(
     return count
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="UTD-MHAD's folder")
-    parser.add_argument("--subjects", type=int, nargs="+", default=[1, 3, 5])
-    parser.add_argument("--stride", type=int, default=2, help="keep every stride-th frame")
-    parser.add_argument("--min-consistent", type=int, default=18, help="of the tracker's 20 joints")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
-    parser.add_argument("--size", type=int, default=512, help="crops per shard")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--weights", help="the model that the adapter to our joints is fitted with")
-    parser.add_argument("--adapter-frames", type=int, default=400)
-    parser.add_argument("--threads", type=int, default=1)
-    args = parser.parse_args(argv)
-    torch.set_num_threads(args.threads)
-    frames = UtdMhad(
-        args.root, args.subjects, None, args.min_consistent, args.stride, trust="consistent"
-    )
-    args.out.mkdir(parents=True, exist_ok=True)
+def to_our_joints(args: argparse.Namespace, frames: LabelledFrames) -> JointAdapter | None:
+    """The adapter asked for on the command line; one that was fitted is kept beside the shards."""
+    if args.adapter == "none":
+        return None
+    if args.adapter != "fit":
+        return JointAdapter.load(args.adapter)
     saved = args.out / "to_ours.json"
     if saved.exists():
-        to_ours = JointAdapter.load(saved)
-    else:
-        estimator = PoseEstimator.from_pretrained(args.weights, device="cpu")
-        to_ours = fit_to_ours(estimator, frames, args.adapter_frames)
-        to_ours.save(saved)
+        return JointAdapter.load(saved)
+    estimator = PoseEstimator.from_pretrained(args.weights, device="cpu")
+    fitted = fit_to_ours(estimator, frames, args.adapter_frames)
+    fitted.save(saved)
+    return fitted
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    registry.add_arguments(parser)
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="folder of the shards")
+    add("--size", type=int, default=512, help="crops per shard")
+    add("--seed", type=int, default=0)
+    add(
+        "--adapter",
+        default="fit",
+        help='to our joints: "fit" with --weights\' estimates, "none" where the labels are of our '
+        "joints already, or an adapter.json that leads to ours",
+    )
+    add("--weights", help="the model that the adapter is fitted with")
+    add("--adapter-frames", type=int, default=400)
+    add("--threads", type=int, default=1)
+    args = parser.parse_args(argv)
+    torch.set_num_threads(args.threads)
+    defaults = dict(registry.DATASETS[args.data].training)
+    if args.data == "utd_mhad":  # neighbours are alike; the tracker errs
+        defaults |= {"stride": 2, "trust": "consistent"}
+    try:
+        frames = datasets.open(args.data, args.root, **{**defaults, **registry.chosen(args)})
+        if not np.isfinite(frames[0].joints).any():
+            raise DatasetError(f"{args.data} has no joints in space to learn from")
+        args.out.mkdir(parents=True, exist_ok=True)
+        to_ours = to_our_joints(args, frames)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
     made = write_shards(frames, to_ours, args.out, args.size, args.seed)
     print(f"{made} crops of {NUM_JOINTS} joints written to {args.out}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

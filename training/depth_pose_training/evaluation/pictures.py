@@ -52,6 +52,42 @@ def draw(frame: LabelledFrame, pixels: NDArray[np.float64], caption: str) -> Mat
     return image
 
 
+def side_by_side(frame: LabelledFrame, pixels: NDArray[np.float64], caption: str) -> MatLike:
+    """The truth on the left, the estimate on the right, of a cut-out around both.
+
+    Args:
+        frame: the depth image and its truth.
+        pixels: (19, 2) estimate in the image, NaN where nobody was found.
+        caption: a line of text.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+    """
+    estimate = np.asarray(pixels, dtype=np.float64)
+    points = np.concatenate((frame.pixels, estimate))
+    points = points[np.isfinite(points).all(-1)]
+    h, w = frame.depth.shape
+    if len(points):
+        middle = (points.min(0) + points.max(0)) / 2
+        reach = max(0.65 * float(np.ptp(points, axis=0).max()), 20.0)
+        x0, y0 = np.clip(middle - reach, 0, (w - 2, h - 2)).astype(int)
+        x1, y1 = np.clip(middle + reach, (x0 + 2, y0 + 2), (w, h)).astype(int)
+    else:
+        x0, y0, x1, y1 = 0, 0, w, h
+    scale = max(1.0, _MIN_HEIGHT / 1.5 / (y1 - y0))
+    grey = cv2.cvtColor(_grey(frame.depth[y0:y1, x0:x1]), cv2.COLOR_GRAY2BGR)
+    grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    halves = []
+    for places, colour, name in ((frame.pixels, TRUTH, "truth"), (estimate, ESTIMATE, "estimate")):
+        image = grey.copy()
+        _skeleton(image, (places - (x0, y0) + 0.5) * scale - 0.5, colour)
+        cv2.putText(image, name, (8, 44), cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, 1)
+        halves.append(image)
+    both = np.concatenate(halves, axis=1)
+    cv2.putText(both, caption, (8, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 1)
+    return both
+
+
 def write_pictures(
     folder: Path,
     frames: LabelledFrames,
@@ -60,7 +96,7 @@ def write_pictures(
     rows: list[int],
     label: str,
 ) -> list[Path]:
-    """Write PNGs ``label_00_key.png`` of chosen rows of the predictions.
+    """Write PNGs ``label_00_key.png`` of chosen rows of the predictions, truth beside estimate.
 
     Args:
         folder: where to; made if need be.
@@ -75,7 +111,11 @@ def write_pictures(
     for rank, row in enumerate(rows):
         frame = frames[indices[row]]
         path = folder / f"{label}_{rank:02d}_{frame.key.replace('/', '_')}.png"
-        if not cv2.imwrite(str(path), draw(frame, predictions.pixels[row], frame.key)):
+        error = np.linalg.norm(predictions.joints[row] - frame.joints, axis=-1)[frame.valid]
+        known = error[np.isfinite(error)]
+        caption = frame.key + (f"  {1000 * known.mean():.0f} mm" if len(known) else "")
+        picture = side_by_side(frame, predictions.pixels[row], caption)
+        if not cv2.imwrite(str(path), picture):
             raise OSError(f"could not write {path}")
         paths.append(path)
     return paths

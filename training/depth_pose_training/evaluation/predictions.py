@@ -11,10 +11,13 @@ from tqdm import tqdm
 
 from depth_pose_ros.camera import Camera
 from depth_pose_ros.pose import Pose
-from depth_pose_ros.skeleton import NUM_JOINTS
+from depth_pose_ros.skeleton import INDEX, NUM_JOINTS
 from depth_pose_training.datasets.base import LabelledFrame
 
 Array = NDArray[np.float64]
+#: A find so far from a person, metres, is not that person.
+SAME_PLACE = 0.5
+_TORSO = [INDEX[k] for k in ("UpperSpine", "MiddleSpine", "DownSpine", "LeftHip", "RightHip")]
 
 
 class Estimator(Protocol):
@@ -33,10 +36,13 @@ class Predictions:
         true_joints: (N, 19, 3) metres, optical frame; NaN where unknown.
         true_pixels: (N, 19, 2); NaN where unknown.
         valid: (N, 19) bool, joints with trusted truth.
-        joints: (N, 19, 3) metres, optical frame, of the best-scoring person; NaN where nobody was
-            found.
+        joints: (N, 19, 3) metres, optical frame, of the person that stands for the labelled one,
+            see :func:`predict`; NaN where there is none.
         pixels: (N, 19, 2), the same person.
         people: (N,) how many people were found.
+        asked: (N,) how many people there were to be found.
+        matched: (N,) how many of these were.
+        false: (N,) how many were found where nobody is.
         seconds: (N,) wall time of the estimate.
     """
 
@@ -48,15 +54,23 @@ class Predictions:
     joints: Array
     pixels: Array
     people: NDArray[np.int64]
+    asked: NDArray[np.int64]
+    matched: NDArray[np.int64]
+    false: NDArray[np.int64]
     seconds: Array
 
     def __len__(self) -> int:
         return len(self.keys)
 
     @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """(N,) bool: frames with a labelled person."""
+        return np.asarray(self.valid.any(1))
+
+    @property
     def found(self) -> NDArray[np.bool_]:
-        """(N,) bool: frames in which anybody was found."""
-        return self.people > 0
+        """(N,) bool: frames with an estimate that stands for the labelled person."""
+        return np.asarray(np.isfinite(self.joints).all((1, 2)))
 
 
 @dataclass
@@ -64,6 +78,7 @@ class _Collected:
     joints: list[NDArray] = field(default_factory=list)
     pixels: list[NDArray] = field(default_factory=list)
     people: list[int] = field(default_factory=list)
+    counts: list[tuple[int, int, int]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
 
@@ -75,8 +90,9 @@ def predict(
 ) -> dict[str, Predictions]:
     """Run every estimator on every whole frame; each frame is read once.
 
-    The best-scoring person of a frame is taken, whoever it is: choosing the one nearest to the
-    truth would use what a robot does not know.
+    The best-scoring person of a frame stands for the labelled one, whoever it is: choosing the one
+    nearest to the truth would use what a robot does not know.  Only where a frame has several
+    people, or nobody to be found, are estimates matched with people by place.
 
     Args:
         estimators: by name.
@@ -109,6 +125,9 @@ def predict(
             joints=np.array(c.joints, dtype=np.float64),
             pixels=np.array(c.pixels, dtype=np.float64),
             people=np.array(c.people, dtype=np.int64),
+            asked=np.array([n for n, _, _ in c.counts], dtype=np.int64),
+            matched=np.array([n for _, n, _ in c.counts], dtype=np.int64),
+            false=np.array([n for _, _, n in c.counts], dtype=np.int64),
             seconds=np.array(c.seconds, dtype=np.float64),
         )
         for name, c in collected.items()
@@ -120,10 +139,54 @@ def _estimate(estimator: Estimator, frame: LabelledFrame, into: _Collected) -> N
     poses = estimator.estimate(frame.depth, frame.camera)
     into.seconds.append(time.perf_counter() - start)
     into.people.append(len(poses))
-    if poses:
-        best = max(poses, key=lambda pose: pose.score)
-        into.joints.append(best.joints)
-        into.pixels.append(best.pixels)
+    own = place(frame.joints)
+    places = np.array([own, *(place(j) for j in frame.others)])
+    asked = np.array([frame.valid.any(), *frame.others_asked])
+    if frame.valid.any() and not np.isfinite(own).all():  # labelled in the image only
+        match = np.zeros(len(poses), int) - 1
+        match[:1] = 0
+    else:
+        match = matches(np.array([place(p.joints) for p in poses]).reshape(-1, 3), places)
+    into.counts.append(
+        (int(asked.sum()), int(asked[match[match >= 0]].sum()), int((match < 0).sum()))
+    )
+    if len(frame.others) or not frame.valid.any():
+        mine = [pose for pose, who in zip(poses, match, strict=True) if who == 0]
+    else:
+        mine = sorted(poses, key=lambda pose: -pose.score)
+    if mine:
+        into.joints.append(mine[0].joints)
+        into.pixels.append(mine[0].pixels)
     else:
         into.joints.append(np.full((NUM_JOINTS, 3), np.nan))
         into.pixels.append(np.full((NUM_JOINTS, 2), np.nan))
+
+
+def matches(found: Array, people: Array) -> NDArray[np.int64]:
+    """Who each find is: pairs by growing distance, at most :data:`SAME_PLACE` apart.
+
+    Args:
+        found: (N, 3) metres.
+        people: (P, 3) metres, NaN for nobody.
+
+    Returns:
+        (N,) indices of people, -1 for a find where nobody is.
+    """
+    who = np.full(len(found), -1, dtype=np.int64)
+    if not len(found) or not len(people):
+        return who
+    distance = np.linalg.norm(found[:, None] - people[None], axis=-1)
+    distance = np.where(distance <= SAME_PLACE, distance, np.inf)
+    for _ in range(min(distance.shape)):
+        i, k = np.unravel_index(distance.argmin(), distance.shape)
+        if not np.isfinite(distance[i, k]):
+            break
+        who[i] = k
+        distance[i], distance[:, k] = np.inf, np.inf
+    return who
+
+
+def place(joints: NDArray[np.floating]) -> Array:
+    """(3,) where a person (19, 3) is: the middle of the joints of the torso that are known."""
+    known = joints[_TORSO][np.isfinite(joints[_TORSO]).all(-1)]
+    return known.mean(0).astype(np.float64) if len(known) else np.full(3, np.nan)

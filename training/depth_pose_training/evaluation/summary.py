@@ -70,12 +70,24 @@ class Errors:
 
 def summarise(p: Predictions, torso_top: str, adapter: JointAdapter | None = None) -> dict:
     """All numbers of one estimator; "adapted" only where there is an adapter."""
+    there = p.labelled
     summary = {
         "frames": len(p),
-        "found": _plain(p.found.mean()),
-        "not_found": [key for key, found in zip(p.keys, p.found, strict=True) if not found],
+        "found": _plain(p.found[there].mean()) if there.any() else None,
+        "not_found": [k for k, missed in zip(p.keys, there & ~p.found, strict=True) if missed],
         "more_than_one_person": int((p.people > 1).sum()),
-        "median_seconds": _plain(np.median(p.seconds)),
+        "people": {
+            "asked": int(p.asked.sum()),
+            "found": int(p.matched.sum()),
+            "recall": _plain(p.matched.sum() / p.asked.sum()) if p.asked.any() else None,
+            "false": int(p.false.sum()),
+            "false_per_frame": _plain(p.false.mean()),
+        },
+        "latency_ms": {
+            "mean": _plain(1000 * p.seconds.mean()),
+            "p50": _plain(1000 * np.percentile(p.seconds, 50)),
+            "p95": _plain(1000 * np.percentile(p.seconds, 95)),
+        },
         "raw": Errors.of(p, torso_top).summary(),
     }
     if adapter is not None:
@@ -97,6 +109,18 @@ def table(summaries: Mapping[str, dict]) -> str:
                 cells += [_number(values["mean_error_mm"]), _percent(values["map_10cm"])]
                 cells += [_percent(summary["found"]), str(summary["frames"])]
                 lines.append(f"{name + ' (' + kind + ')':<24}" + "".join(f"{c:>10}" for c in cells))
+    return "\n".join(lines)
+
+
+def people_table(summaries: Mapping[str, dict]) -> str:
+    """People found, and how long it takes, as text: a row per estimator."""
+    heads = ("people", "found", "false/frame", "mean ms", "p50 ms", "p95 ms")
+    lines = [f"{'':<24}" + "".join(f"{h:>12}" for h in heads)]
+    for name, summary in summaries.items():
+        people, latency = summary["people"], summary["latency_ms"]
+        cells = [str(people["asked"]), _percent(people["recall"])]
+        cells += [f"{people['false_per_frame']:.3f}", *(_number(v) for v in latency.values())]
+        lines.append(f"{name:<24}" + "".join(f"{c:>12}" for c in cells))
     return "\n".join(lines)
 
 

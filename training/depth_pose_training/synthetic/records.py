@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_pose_ros import crops
 from depth_pose_ros.camera import Camera
 from depth_pose_ros.skeleton import INDEX
+from depth_pose_training.synthetic.knobs import Crops
 
 #: How a joint is seen: its own surface lies in front of it; something hides it; outside the image.
 VISIBLE, HIDDEN, OUTSIDE = 1, 0, 2
@@ -59,3 +61,13 @@ def usable(joints: NDArray[np.floating], visible: NDArray[np.uint8]) -> bool:
         and (visible == VISIBLE).sum() >= 6
         and (visible[_TORSO] == VISIBLE).sum() >= 1
     )
+
+
+def crop_around(
+    joints: NDArray[np.floating], knobs: Crops, rng: np.random.Generator
+) -> crops.CropFrame:
+    """A crop as far beside a person's joints (19, 3), optical frame, as a finder errs."""
+    centre = joints[INDEX["MiddleSpine"]].astype(np.float64)
+    centre[:2] += rng.uniform(-knobs.sideways, knobs.sideways, 2)
+    centre[2] += rng.normal(-knobs.nearer, knobs.depth_sigma)
+    return crops.frame_around(centre)

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from depth_pose_ros import crops
 from depth_pose_ros.camera import Camera
-from depth_pose_ros.skeleton import INDEX, MIRROR, NUM_JOINTS
+from depth_pose_ros.skeleton import MIRROR, NUM_JOINTS
 from depth_pose_training.synthetic.bodies import Body, BodyModel
 from depth_pose_training.synthetic.clothes import Tailor
-from depth_pose_training.synthetic.knobs import Crops, Knobs
+from depth_pose_training.synthetic.knobs import Knobs
 from depth_pose_training.synthetic.poses import sample as sample_figure
 from depth_pose_training.synthetic.records import (
     HIDDEN,
@@ -21,6 +21,7 @@ from depth_pose_training.synthetic.records import (
     VISIBLE,
     CropSample,
     FrameSample,
+    crop_around,
     usable,
 )
 from depth_pose_training.synthetic.retarget import Details
@@ -105,16 +106,6 @@ def _crop(
         person.mode,
         keep is not None,
     )
-
-
-def crop_around(
-    joints: NDArray[np.floating], knobs: Crops, rng: np.random.Generator
-) -> crops.CropFrame:
-    """A crop as far beside a person's joints (19, 3), optical frame, as a finder errs."""
-    centre = joints[INDEX["MiddleSpine"]].astype(np.float64)
-    centre[:2] += rng.uniform(-knobs.sideways, knobs.sideways, 2)
-    centre[2] += rng.normal(-knobs.nearer, knobs.depth_sigma)
-    return crops.frame_around(centre)
 
 
 def _frame(
