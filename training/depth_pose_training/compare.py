@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = options.parse(arguments(), "compare", argv)
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
-    results = compare(args.runs, CropSet(args.data), args.limit)
+    results = compare(args.runs, CropSet(args.data, mapped=True), args.limit)
     print(table(results))
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)

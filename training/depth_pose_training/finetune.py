@@ -150,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
     torch.set_flush_denormal(True)
     config = prepare(args, team)
     network = run_folder.load_network(args.run, config, need=ALL)
-    data, held_out = CropSet(*args.data), CropSet(args.validation)
+    data, held_out = CropSet(*args.data, mapped=True), CropSet(args.validation, mapped=True)
     sample = np.random.default_rng(args.seed).permutation(len(data))[:_SCALE_CROPS]
     scale = feature_scale(collect(network, data, sample, _STRIDE)).flat()
     model = JointModel(network, scale, tuple(args.parts))

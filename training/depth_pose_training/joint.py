@@ -137,6 +137,8 @@ def structured_loss(output: JointOutput, name: LossName, tau: float) -> Tensor:
     """One of the structured losses, the batch's mean."""
     unary, pairwise = tree_terms(output.data, output.weights)
     if name == "hinge":
-        return structured_hinge(output.data, unary, pairwise, tau).mean()
+        # By part, as the others are: a whole configuration's would drown Eqn. 6 and 7.
+        parts = output.data.asked.sum(1).clamp(min=1)
+        return (structured_hinge(output.data, unary, pairwise, tau) / parts).mean()
     loss_of = negative_log_likelihood if name == "likelihood" else expectation_loss
     return loss_of(output.data, unary, pairwise).mean()

@@ -208,8 +208,8 @@ def run(args: argparse.Namespace) -> None:
         chosen = rng.permutation(len(crops))[:count]
         return collect(network, crops, chosen, args.stride, rng if augment else None)
 
-    data = gather(CropSet(*args.data), args.crops, augment=True)
-    held_out = gather(CropSet(args.validation), args.validation_crops, augment=False)
+    data = gather(CropSet(*args.data, mapped=True), args.crops, augment=True)
+    held_out = gather(CropSet(args.validation, mapped=True), args.validation_crops, augment=False)
     start = initial_weights(data, config, args.strength)
     # As a distribution the start is at its best at some temperature, which the field's weights
     # have taken in; the best configuration is the same at all.

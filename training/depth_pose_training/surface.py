@@ -67,7 +67,7 @@ def arguments() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> None:
     """The step, by a command line's options."""
     run_folder.start(args, "surface")
-    offsets = surface_offsets(CropSet(*args.data), args.crops, args.seed)
+    offsets = surface_offsets(CropSet(*args.data, mapped=True), args.crops, args.seed)
     write_whole(args.run / run_folder.SURFACE, {"surface_offset": offsets})
     millimetres = {k: round(1000 * float(v)) for k, v in zip(JOINTS, offsets, strict=True)}
     run_folder.log(args.run, "surface", {"millimetres": millimetres, "crops": args.crops})

@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> None:
     """The step, by a command line's options."""
     config = run_folder.start(args, "templates")
     templates, sizes = make_templates(
-        CropSet(*args.data), config.templates, config.patch, args.per_part, args.seed
+        CropSet(*args.data, mapped=True), config.templates, config.patch, args.per_part, args.seed
     )
     write_whole(args.run / run_folder.TEMPLATES, {"templates": templates.half(), "sizes": sizes})
     report = {name: s.tolist() for name, s in zip(JOINTS, sizes, strict=True)}

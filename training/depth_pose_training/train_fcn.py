@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     plan = Plan(args.steps, args.checkpoint_every, recipe.rate, args.precision)
     if team.leads:
         options.save(args.out, "train_fcn", args)
-    data, held_out = CropSet(*args.data), CropSet(args.validation)
+    data, held_out = CropSet(*args.data, mapped=args.mapped), CropSet(args.validation, mapped=True)
     model = build_fcn(args.fcn, displacement=args.fcn == "compact")
     return engine.fit(
         learner(model, recipe, held_out, SIGMA[args.fcn], team, plan),
@@ -124,6 +124,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--optimiser", choices=("sgd", "adamw"), help="default: the paper's, or adamw for compact")
     add("--rate", type=float, help="highest learning rate")
     add("--batch", type=int, help="crops per step, of all processes together")
+    add("--mapped", action="store_true", help="read crops when they are asked for, not all at once")
     add("--seed", type=int, default=0)
     add("--threads", type=int, default=2)
     engine.add_arguments(parser, steps=8000, every=250)

@@ -228,11 +228,13 @@ def run(args: argparse.Namespace) -> int:
     positives = args.positives if args.positives is not None else usual.positives
     settings = Settings(recipe.optimiser, recipe.rate, recipe.batch, positives)
     plan = Plan(args.steps, args.checkpoint_every, recipe.rate, args.precision)
-    stream = CropStream(CropSet(*args.data), recipe.batch, args.seed, team, args.workers)
+    stream = CropStream(
+        CropSet(*args.data, mapped=True), recipe.batch, args.seed, team, args.workers
+    )
     return train(
         network,
         stream,
-        CropSet(args.validation),
+        CropSet(args.validation, mapped=True),
         settings,
         plan,
         args.run,
