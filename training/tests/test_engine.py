@@ -23,7 +23,7 @@ from depth_pose_training.batches import Batch, CropSet
 from depth_pose_training.checkpoints import CheckpointError, Files, read, write_whole
 from depth_pose_training.engine import Learner, Plan
 from depth_pose_training.streams import CropStream, StreamError
-from depth_pose_training.team import ALONE, Team, TeamError
+from depth_pose_training.team import ALONE, Precision, Team, TeamError
 
 TESTS = Path(__file__).parent
 CPU = torch.device("cpu")
@@ -140,7 +140,9 @@ class Line(nn.Module):
         self.slope = nn.Parameter(torch.zeros(()))
 
 
-def fit_line(tmp_path: Path, steps: int, loss=None, optimiser: str = "sgd") -> Line:
+def fit_line(
+    tmp_path: Path, steps: int, loss=None, optimiser: str = "sgd", precision: Precision = "fp32"
+) -> Line:
     class Points:
         def start(self, place, step):
             while True:
@@ -154,7 +156,7 @@ def fit_line(tmp_path: Path, steps: int, loss=None, optimiser: str = "sgd") -> L
         loss or (lambda module, batch, step: (module.slope - batch.x).square()), dict,
     )  # fmt: skip
     files = Files(tmp_path / "line.pt", tmp_path / "line.jsonl")
-    engine.fit(learner, Points(), Plan(steps, 2, 0.1), files, ALONE, board.Board(None))
+    engine.fit(learner, Points(), Plan(steps, 2, 0.1, precision), files, ALONE, board.Board(None))
     return model
 
 
@@ -165,6 +167,16 @@ class _Point(Batch):
         object.__setattr__(self, "x", x)
         for f in fields(Batch):
             object.__setattr__(self, f.name, x)
+
+
+def test_a_scaled_loss_takes_the_same_steps_and_its_scale_is_kept(tmp_path: Path) -> None:
+    whole = fit_line(tmp_path / "fp32", 4)
+    fit_line(tmp_path / "fp16", 2, precision="fp16")
+    assert read(tmp_path / "fp16/line.pt")["scaler"]["scale"] > 1
+    scaled = fit_line(tmp_path / "fp16", 2, precision="fp16")
+    expected = fit_line(tmp_path / "two", 2)
+    assert float(scaled.slope) == pytest.approx(float(expected.slope), rel=1e-4)
+    assert float(whole.slope) != float(expected.slope)
 
 
 def test_leftovers_of_a_kill_do_not_matter(tmp_path: Path) -> None:
