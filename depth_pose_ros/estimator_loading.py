@@ -26,6 +26,7 @@ class EstimatorSettings(NamedTuple):
     threads: int
     max_people: int
     min_person_score: float
+    backend: str = "auto"
 
 
 EstimatorFactory = Callable[[EstimatorSettings], Estimator]
@@ -34,15 +35,14 @@ EstimatorFactory = Callable[[EstimatorSettings], Estimator]
 def load_estimator(settings: EstimatorSettings) -> Estimator:
     """The real estimator; see the parameters."""
     # Imported here because torch takes seconds to load, and only a configured node needs it.
-    import torch
-
     from depth_pose_ros.estimator import PoseEstimator
 
-    torch.set_num_threads(settings.threads)
     cv2.setNumThreads(settings.threads)
     return PoseEstimator.from_pretrained(
         settings.model or None,
         device=settings.device,
         max_people=settings.max_people,
         min_person_score=settings.min_person_score,
+        backend=settings.backend,
+        threads=settings.threads,
     )

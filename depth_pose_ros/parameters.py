@@ -73,6 +73,14 @@ _DECLARATIONS = (
         structural=True,
     ),
     _Declaration(
+        "backend",
+        "auto",
+        "What runs the networks: torch, openvino, openvino-int8 (the first network in whole "
+        "numbers) or auto, the fastest that is installed.",
+        pattern=r"auto|torch|openvino|openvino-int8",
+        structural=True,
+    ),
+    _Declaration(
         "threads",
         2,
         "Processor threads that the network may use.",

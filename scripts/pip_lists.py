@@ -13,7 +13,7 @@ FOLDER = ROOT / "requirements"
 TORCH = next(
     line for line in (FOLDER / "run.txt").read_text().splitlines() if line.startswith("torch==")
 )
-_LISTS = ("run", "dev", "training")
+_LISTS = ("run", "fast", "dev", "training")
 
 # What a distribution brings by its own packages; its compiled modules fit its own numpy only.
 _FROM_DISTRIBUTION = {"numpy": "numpy", "opencv-python-headless": "cv2", "pyyaml": "yaml"}

@@ -119,11 +119,9 @@ class PoseNetwork(nn.Module):
         if stage == "fcn":
             weights = proposals.points.new_ones(proposals.points.shape[:3])
         else:
-            appearance = programs.appearance if programs else self.appearance
-            unary = self._plus_heat(appearance(crops, proposals.pixels), output, proposals)
+            unary = self.unary_terms(output, crops, proposals, programs=programs)
             if stage == "full":
-                marginals = programs.marginals if programs else None
-                weights = self._weigh(unary, output, proposals, marginals)
+                weights = self.weigh(unary, output, proposals, programs)
             else:
                 weights = self.infer(unary, None)
         return self.readout(output, proposals, weights)
@@ -171,18 +169,17 @@ class PoseNetwork(nn.Module):
         crops: Tensor,
         proposals: Proposals,
         match_logits: Tensor | None = None,
+        programs: Programs | None = None,
     ) -> Tensor:
         """(B, 19, n): U of Eqn. 3, plus the weighted log-heat where the configuration has it.
 
         ``match_logits`` (B, 19, n, T) saves computing them again.
         """
         if match_logits is None:
-            unary = self.appearance(crops, proposals.pixels)
+            appearance = programs.appearance if programs else self.appearance
+            unary = appearance(crops, proposals.pixels)
         else:
             unary = (match_logits.sigmoid() @ self.match_weight[..., None])[..., 0]
-        return self._plus_heat(unary, output, proposals)
-
-    def _plus_heat(self, unary: Tensor, output: FcnOutput, proposals: Proposals) -> Tensor:
         if self.heat_weight is None:
             return unary
         return unary + self.heat_weight[:, None] * self.heat_features(output, proposals)
@@ -208,24 +205,24 @@ class PoseNetwork(nn.Module):
         children = proposals.points.index_select(1, index_on(self.gamma.device, _CHILDREN))
         return deformation(self.anchors(output, proposals), children, self.gamma)
 
-    def _weigh(
+    def weigh(
         self,
         unary: Tensor,
         output: FcnOutput,
         proposals: Proposals,
-        program: Callable[[Tensor, Tensor, Tensor], Tensor] | None,
+        programs: Programs | None = None,
     ) -> Tensor:
         """``infer(unary, pairwise_terms(...))`` with terms made when they are needed."""
         anchors = self.anchors(output, proposals)
         children = proposals.points.index_select(1, index_on(self.gamma.device, _CHILDREN))
-        if program is not None:
-            return program(unary, anchors, children)
+        if programs is not None and programs.marginals is not None:
+            return programs.marginals(unary, anchors, children)
         marginals = self.config.readout == "marginals"
         gamma = self.gamma / self.temperature if marginals else self.gamma
 
         def terms(edges: Tensor) -> Tensor:
-            of_edges = (t.index_select(1, edges) for t in (anchors, children))
-            return deformation(*of_edges, gamma.index_select(0, edges))
+            anchor, child = (t.index_select(1, edges) for t in (anchors, children))
+            return deformation(anchor, child, gamma.index_select(0, edges))
 
         if marginals:
             return sum_product(unary / self.temperature, terms, EDGES)[1]

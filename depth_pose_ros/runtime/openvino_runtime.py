@@ -40,26 +40,26 @@ class OpenVinoRuntime:
     def __init__(
         self, pose: PoseNetwork, finder: Finder, threads: int, fcn: ov.Model | None = None
     ) -> None:
-        self._pose = pose.eval().cpu()
+        self.network = pose.eval().cpu()
         self._threads = threads
-        net, config = self._pose.matchnet, self._pose.config
+        net, config = self.network.matchnet, self.network.config
         self._finder = finder.eval().cpu()
         self._finders: OrderedDict[tuple[int, ...], Program] = OrderedDict()
-        fcn = fcn or convert(FcnMaps(self._pose.fcn), (1, 1, HEIGHT, WIDTH))
+        fcn = fcn or convert(FcnMaps(self.network.fcn), (1, 1, HEIGHT, WIDTH))
         self._fcn = Program(fcn, threads)
         self._tower = Program(convert(PhasedTower(net.tower), (1, net.towers, -1, -1)), threads)
         with torch.no_grad():
-            metric = MetricNetwork(net, self._pose.match_weight)
+            metric = MetricNetwork(net, self.network.match_weight)
         count = config.proposals
         features = (NUM_JOINTS, count, net.patch_weight.shape[1])
         self._metric = Program(convert(metric, features), threads)
-        self._programs = Programs(self._appearance, None)
+        self.programs: Programs | None = Programs(self._appearance, None)
         if config.readout == "marginals":
-            marginals = Marginals(self._pose.gamma, self._pose.temperature)
+            marginals = Marginals(self.network.gamma, self.network.temperature)
             points = (len(EDGES), count, 3)
             model = convert(marginals, (NUM_JOINTS, count), points, points)
             self._tree = Program(model, threads)
-            self._programs = Programs(self._appearance, self._marginals)
+            self.programs = Programs(self._appearance, self._marginals)
 
     @torch.inference_mode()
     def find(self, depth: NDArray[np.float32]) -> FinderOutput:
@@ -84,14 +84,17 @@ class OpenVinoRuntime:
     def _run(
         self, crop: NDArray[np.float32], frame: NDArray[np.float32], stage: Stage
     ) -> PoseOutput:
-        maps = self._fcn(crop)
-        displacement = maps[2] if len(maps) > 2 else None
-        output = FcnOutput(maps[0], maps[1], displacement, self._pose.fcn.logits)
         image, place = torch.from_numpy(crop), torch.from_numpy(frame)
-        return self._pose.complete(output, image, place, stage, self._programs)
+        return self.network.complete(self.fcn(image), image, place, stage, self.programs)
+
+    def fcn(self, crops: Tensor) -> FcnOutput:
+        """See :class:`depth_pose_ros.runtime.runtime.Runtime`."""
+        maps = self._fcn(crops.numpy())
+        displacement = maps[2] if len(maps) > 2 else None
+        return FcnOutput(maps[0], maps[1], displacement, self.network.fcn.logits)
 
     def _appearance(self, crops: Tensor, pixels: Tensor) -> Tensor:
-        features = self._pose.matchnet.gather_features(crops, pixels, self._dense, _MULTIPLE)
+        features = self.network.matchnet.gather_features(crops, pixels, self._dense, _MULTIPLE)
         (unary,) = self._metric(features[0].numpy())
         return unary[None]
 

@@ -7,9 +7,11 @@ from typing import Literal, Protocol, cast, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from depth_pose_ros.network.fcn import FcnOutput
 from depth_pose_ros.network.finder import Finder, FinderOutput
-from depth_pose_ros.network.model import PoseNetwork, Stage
+from depth_pose_ros.network.model import PoseNetwork, Programs, Stage
 from depth_pose_ros.network.readout import PoseOutput
 
 #: "openvino-int8" has the FCN in whole numbers; "auto" takes what is fastest here.
@@ -19,7 +21,18 @@ INT8_SUFFIX = ".int8.xml"  #: of an FCN in whole numbers, in place of the weight
 
 
 class Runtime(Protocol):
-    """Runs both networks; arrays of the CPU in, tensors of the CPU out."""
+    """Runs both networks; arrays of the CPU in, tensors of the CPU out.
+
+    Attributes:
+        network: the pose network, where it runs.
+        programs: what replaces some of its steps, if anything.
+    """
+
+    network: PoseNetwork
+    programs: Programs | None
+
+    def fcn(self, crops: Tensor) -> FcnOutput:
+        """The network's FCN for one crop (1, 1, H, W); the maps hold until the next call."""
 
     def find(self, depth: NDArray[np.float32]) -> FinderOutput:
         """(h, w) metres, 0 where missing, sides of the finder's multiple -> maps of a batch of one.

@@ -3,9 +3,11 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from depth_pose_ros.network.fcn import FcnOutput
 from depth_pose_ros.network.finder import Finder, FinderOutput
-from depth_pose_ros.network.model import PoseNetwork, Stage
+from depth_pose_ros.network.model import PoseNetwork, Programs, Stage
 from depth_pose_ros.network.readout import PoseOutput
 from depth_pose_ros.runtime.cuda import CudaFcn, copy_to
 
@@ -20,9 +22,10 @@ class TorchRuntime:
 
     def __init__(self, pose: PoseNetwork, finder: Finder, device: torch.device) -> None:
         self._device = device
-        self._pose = pose.eval().to(device)
+        self.network = pose.eval().to(device)
+        self.programs: Programs | None = None
         self._finder = finder.eval().to(device)
-        self._fcn = CudaFcn(self._pose.fcn) if device.type == "cuda" else self._pose.fcn
+        self._fcn = CudaFcn(self.network.fcn) if device.type == "cuda" else self.network.fcn
 
     @torch.inference_mode()
     def find(self, depth: NDArray[np.float32]) -> FinderOutput:
@@ -45,5 +48,10 @@ class TorchRuntime:
         self, crops: NDArray[np.float32], frames: NDArray[np.float32], stage: Stage
     ) -> PoseOutput:
         images, places = copy_to(self._device, crops)[:, None], copy_to(self._device, frames)
-        output = self._pose.complete(self._fcn(images), images, places, stage)
+        output = self.network.complete(self.fcn(images), images, places, stage)
         return PoseOutput(*(t.cpu() for t in output))
+
+    def fcn(self, crops: Tensor) -> FcnOutput:
+        """See :class:`depth_pose_ros.runtime.runtime.Runtime`."""
+        output: FcnOutput = self._fcn(crops)
+        return output

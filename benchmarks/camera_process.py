@@ -1,0 +1,108 @@
+"""A camera and a listener in one process, beside the node's: run by :mod:`benchmarks.node_load`.
+
+``python -m benchmarks.camera_process seconds``: publishes the clip's frames at 30 Hz and prints, as
+JSON, when each frame left and when its markers came back.
+"""
+
+import json
+import sys
+import time
+from itertools import islice
+from typing import Any
+
+import rclpy
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from visualization_msgs.msg import MarkerArray
+
+from depth_pose_ros.demo.clip import builtin_clip
+
+RATE = 30.0
+_FRAMES = 60  # of the clip, again and again
+_WAIT = 120.0  # seconds for the node's first markers
+
+
+class CameraProcess:
+    """Publishes frames by the clock, whatever the node does."""
+
+    def __init__(self) -> None:
+        clip = builtin_clip()
+        self._node = rclpy.create_node("bench_camera")
+        self._messages = [self._image(frame.depth) for frame in islice(clip, _FRAMES)]
+        camera = clip.camera
+        self._info = CameraInfo(width=camera.width, height=camera.height)
+        self._info.k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
+        best_effort = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+        self._images = self._node.create_publisher(Image, "depth/image", best_effort)
+        self._infos = self._node.create_publisher(CameraInfo, "depth/camera_info", best_effort)
+        self._node.create_subscription(
+            MarkerArray, "depth_pose_node/markers", self._on_markers, QoSProfile(depth=10)
+        )
+        self.sent: dict[int, float] = {}
+        self.returned: dict[int, float] = {}
+        self.first_skeleton = 0.0  # on the system's clock
+
+    @staticmethod
+    def _image(depth: Any) -> Image:
+        height, width = depth.shape
+        message = Image(height=height, width=width, encoding="16UC1", step=2 * width)
+        message.header.frame_id = "camera"
+        message.data.frombytes(depth.astype("<u2").tobytes())
+        return message
+
+    def _on_markers(self, message: MarkerArray) -> None:
+        now = time.monotonic()
+        drawn = [m for m in message.markers if m.header.frame_id]
+        if not drawn:
+            return
+        if not self.first_skeleton:
+            self.first_skeleton = time.time()
+        self.returned.setdefault(drawn[0].header.stamp.nanosec, now)
+
+    def wait(self) -> None:
+        """Publish until the node draws its first person."""
+        end = time.monotonic() + _WAIT
+        while not self.first_skeleton and time.monotonic() < end:
+            self._publish(0)
+            self._spin_until(time.monotonic() + 1 / RATE)
+        if not self.first_skeleton:
+            raise SystemExit(f"the node drew nobody within {_WAIT:g} s")
+
+    def load(self, seconds: float) -> None:
+        """Publish at the camera's rate and note when the answers come."""
+        self.sent.clear()
+        self.returned.clear()
+        start = time.monotonic()
+        for number in range(1, round(seconds * RATE) + 1):
+            self._spin_until(start + number / RATE)
+            self.sent[number] = time.monotonic()
+            self._publish(number)
+        self._spin_until(time.monotonic() + 1.0)
+
+    def _publish(self, number: int) -> None:
+        message = self._messages[number % len(self._messages)]
+        # The number travels as the stamp: nothing else comes back unchanged.
+        message.header.stamp.nanosec = number
+        message.header.stamp.sec = 1
+        self._info.header = message.header
+        self._infos.publish(self._info)
+        self._images.publish(message)
+
+    def _spin_until(self, end: float) -> None:
+        while (left := end - time.monotonic()) > 0:
+            rclpy.spin_once(self._node, timeout_sec=left)
+
+
+def main() -> None:
+    rclpy.init()
+    process = CameraProcess()
+    process.wait()
+    print(json.dumps({"first_skeleton": process.first_skeleton}), flush=True)
+    process.load(float(sys.argv[1]))
+    latencies = [process.returned[n] - t for n, t in process.sent.items() if n in process.returned]
+    print(json.dumps({"sent": len(process.sent), "latencies": latencies}), flush=True)
+    rclpy.try_shutdown()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""The results as numbers for the goals, and as a table."""
+
+from typing import Any
+
+Results = dict[str, Any]
+
+
+def keys(results: Results) -> Results:
+    """The numbers that the project's goals name; None where one could not be measured."""
+    default, paper = (_get(results, "chain", name) for name in ("default", "paper"))
+    return {
+        "estimate_over_mediapipe": _ratio(
+            _get(results, "estimate", "estimate", "p50"),
+            _get(results, "mediapipe_pose", "tracked", "p50"),
+        ),
+        "paper_chain_over_fcn": _get(paper, "chain_over_fcn"),
+        "matchnet_dp_over_paper_fcn": _get(paper, "matchnet_dp_over_fcn"),
+        "matchnet_dense_speedup": _get(default, "dense_speedup"),
+        "extra_person_ratio": _get(results, "estimate", "extra_person_ratio"),
+        "node_rate_hz": _get(results, "node_load", "rate_hz"),
+        "node_latency_ms_p50": _get(results, "node_load", "latency_ms", "p50"),
+        "node_latency_ms_p99": _get(results, "node_load", "latency_ms", "p99"),
+        "rss_mb": _get(results, "node_load", "rss_mb"),
+        "first_skeleton_s": _get(results, "node_load", "first_skeleton_s"),
+    }
+
+
+def reasons(results: Results) -> dict[str, str]:
+    """Why benchmarks gave nothing, by name."""
+    return {
+        name: value["reason"]
+        for name, value in results.items()
+        if isinstance(value, dict) and "reason" in value
+    }
+
+
+def table(results: Results) -> str:
+    """Everything that is a time, then the goals' numbers."""
+    lines = [f"{'milliseconds':<52}{'p50':>10}{'p95':>10}{'p99':>10}{'runs':>7}"]
+    _add(lines, "", results)
+    lines += ["", *(f"{name:<52}{_shown(value):>10}" for name, value in keys(results).items())]
+    lines += [f"not measured: {name}: {reason}" for name, reason in reasons(results).items()]
+    machine = results.get("machine", {})
+    lines.append(
+        f"{machine.get('processor')}, {machine.get('cores')} cores, "
+        f"{machine.get('matrix_gflops')} Gflop/s in matrix products; at that rate the FCNs' "
+        f"arithmetic takes {machine.get('fcn_floor_ms')} ms"
+    )
+    return "\n".join(lines)
+
+
+def _add(lines: list[str], name: str, value: Any) -> None:
+    if not isinstance(value, dict):
+        return
+    if {"p50", "p95", "p99"} <= set(value):
+        cells = "".join(f"{value[p]:>10.2f}" for p in ("p50", "p95", "p99"))
+        lines.append(f"{name:<52}{cells}{value.get('runs', ''):>7}")
+        return
+    for key, inner in value.items():
+        _add(lines, f"{name} / {key}" if name else key, inner)
+
+
+def _get(value: Any, *path: str) -> Any:
+    for key in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value
+
+
+def _ratio(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else round(a / b, 4)
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"

@@ -1,0 +1,143 @@
+"""Runtimes: OpenVINO gives what torch gives; the choice between them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from depth_pose_ros.crops import HEIGHT, WIDTH, frame_around
+from depth_pose_ros.network.config import ModelConfig, compact, paper
+from depth_pose_ros.network.finder import Finder, FinderConfig
+from depth_pose_ros.network.inference import sum_product
+from depth_pose_ros.network.model import PoseNetwork
+from depth_pose_ros.network.pairwise import deformation
+from depth_pose_ros.network.tower import Tower
+from depth_pose_ros.runtime import runtime
+from depth_pose_ros.runtime.runtime import choose_backend, make_runtime
+from depth_pose_ros.skeleton import EDGES
+
+CPU = torch.device("cpu")
+FRAME = frame_around((0.1, 0.0, 3.0)).as_array()
+
+
+def _network(base: ModelConfig) -> PoseNetwork:
+    """Few channels, and weights that make every term matter."""
+    torch.manual_seed(0)
+    sizes = {"tower": (4, 6, 8, 8, 5), "metric_units": (7, 6), "templates": 3, "window": 5}
+    network = PoseNetwork(replace(base, **sizes)).eval()  # type: ignore[arg-type]
+    network.matchnet.templates.uniform_(-1, 1)
+    with torch.no_grad():
+        network.matchnet.match_weight.normal_()
+        network.match_weight.normal_()
+        network.gamma.normal_()
+        network.temperature.fill_(0.7)
+    return network
+
+
+@pytest.fixture
+def crops() -> np.ndarray:
+    generator = torch.Generator().manual_seed(1)
+    return (torch.rand(2, HEIGHT, WIDTH, generator=generator) * 2 - 1).numpy()
+
+
+CONFIGS = pytest.mark.parametrize(
+    "config",
+    [compact(), replace(compact(), readout="best", displacement=False), paper()],
+    ids=["compact", "compact best", "paper"],
+)
+
+
+@CONFIGS
+def test_torch_runtime_is_the_network(config: ModelConfig, crops: np.ndarray) -> None:
+    network = _network(config)
+    frames = np.stack([FRAME, FRAME])
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(crops)[:, None], torch.from_numpy(frames))
+    made = make_runtime(network, Finder(FinderConfig()).eval(), CPU, "torch")
+    for one, other in zip(made.poses(crops, frames, "full"), expected, strict=True):
+        assert torch.allclose(one, other, atol=1e-3)
+
+
+@CONFIGS
+def test_openvino_gives_what_torch_gives(config: ModelConfig, crops: np.ndarray) -> None:
+    pytest.importorskip("openvino")
+    network, finder = _network(config), Finder(FinderConfig()).eval()
+    frames = np.stack([FRAME, FRAME])
+    plain, compiled = (make_runtime(network, finder, CPU, b) for b in ("torch", "openvino"))
+    for one, other in zip(
+        compiled.poses(crops, frames, "full"), plain.poses(crops, frames, "full"), strict=True
+    ):
+        assert torch.allclose(one, other, atol=1e-3)
+    depth = np.random.default_rng(0).uniform(0, 4, (96, 112)).astype(np.float32)
+    for one, other in zip(compiled.find(depth), plain.find(depth), strict=True):
+        assert torch.allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("towers", [1, 3])
+@pytest.mark.parametrize("size", [(48, 64), (52, 60)])
+def test_phases_equal_dilation(towers: int, size: tuple[int, int]) -> None:
+    pytest.importorskip("openvino")
+    from depth_pose_ros.runtime.openvino_models import PhasedTower
+
+    torch.manual_seed(0)
+    tower = Tower(towers, (4, 6, 8, 8, 5))
+    region = torch.rand(1, towers, *size)
+    with torch.no_grad():
+        expected = tower.dense(region)[0].permute(1, 2, 0)
+        assert expected.std() > 0.01
+        assert torch.allclose(PhasedTower(tower)(region), expected, atol=1e-5)
+
+
+def test_marginals_written_out_equal_the_batched_ones() -> None:
+    pytest.importorskip("openvino")
+    from depth_pose_ros.runtime.openvino_programme import Marginals
+
+    generator = torch.Generator().manual_seed(2)
+    unary = torch.randn(19, 7, generator=generator)
+    anchors, children = (torch.randn(18, 7, 3, generator=generator) for _ in range(2))
+    gamma, temperature = torch.randn(18, 6, generator=generator), torch.tensor(0.7)
+    terms = deformation(anchors[None], children[None], gamma)
+    expected = sum_product(unary[None], terms, EDGES, temperature)[1][0]
+    found = Marginals(gamma, temperature)(unary, anchors, children)
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_int8_of_other_weights_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    from depth_pose_ros.runtime import int8
+    from depth_pose_ros.runtime.openvino_models import FcnMaps, convert
+
+    torch.manual_seed(0)
+    finder = Finder(FinderConfig()).eval()
+    network, other = _network(compact()), _network(compact())
+    with torch.no_grad():
+        other.fcn.heat.weight.add_(0.1)  # type: ignore[operator,union-attr]
+    path = runtime.int8_beside(tmp_path / "some.safetensors")
+    with pytest.raises(int8.Int8Error, match="quantise"):
+        make_runtime(network, finder, CPU, "openvino-int8", int8=path)
+    int8.write(path, convert(FcnMaps(network.fcn), (1, 1, HEIGHT, WIDTH)), network.fcn)
+    assert len(int8.read(path, network.fcn).outputs) == 3
+    with pytest.raises(int8.Int8Error, match="other weights"):
+        make_runtime(other, finder, CPU, "openvino-int8", int8=path)
+    with pytest.raises(ValueError, match="beside it"):
+        make_runtime(network, finder, CPU, "openvino-int8")
+
+
+def test_the_choice_of_a_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(runtime, "has_openvino", lambda: True)
+    assert choose_backend("auto", CPU) == "openvino"
+    assert choose_backend("auto", CPU, has_int8=True) == "openvino-int8"
+    assert choose_backend("auto", gpu, has_int8=True) == "torch"
+    with pytest.raises(ValueError, match="runs on the CPU"):
+        choose_backend("openvino", gpu)
+    with pytest.raises(ValueError, match="backend must be one of"):
+        choose_backend("abacus", CPU)
+    monkeypatch.setattr(runtime, "has_openvino", lambda: False)
+    assert choose_backend("auto", CPU, has_int8=True) == "torch"
+    with pytest.raises(ValueError, match="pip install openvino"):
+        choose_backend("openvino-int8", CPU)
+    with pytest.raises(ValueError, match="threads"):
+        make_runtime(_network(compact()), Finder(FinderConfig()), CPU, "torch", threads=0)
