@@ -41,7 +41,7 @@ def plot_per_joint(summaries: Mapping[str, dict], path: Path) -> None:
     axes.set_xticks(range(len(JOINTS)), JOINTS, rotation=45, ha="right")
     axes.set(ylim=(0, 1), ylabel="Average PDJ")
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside upper center", ncols=len(summaries))  # beside the bars, not on them
     figure.savefig(path, dpi=120)
 
 

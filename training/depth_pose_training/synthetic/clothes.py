@@ -107,12 +107,15 @@ def skirt(joints: Array, length: float, ease: float) -> Mesh | None:
         ease: metres between leg and cloth.
 
     Returns:
-        None where the legs point too differently for one tube.
+        None where the legs point too differently for one tube, or do not hang (on a seat the tube
+        would cut into it).
     """
     at = {k: joints[INDEX[k]] for k in INDEX}
     thighs = [at[f"{s}Knee"] - at[f"{s}Hip"] for s in ("Left", "Right")]
     sizes = [float(np.linalg.norm(t)) for t in thighs]
     if thighs[0] @ thighs[1] < 0.85 * sizes[0] * sizes[1]:
+        return None
+    if -(thighs[0] + thighs[1])[2] < 0.6 * sum(sizes):
         return None
     shins = [at[f"{s}Foot"] - at[f"{s}Knee"] for s in ("Left", "Right")]
     if length > 1 and shins[0] @ shins[1] < 0.85 * float(np.prod(np.linalg.norm(shins, axis=1))):
@@ -127,10 +130,11 @@ def skirt(joints: Array, length: float, ease: float) -> Mesh | None:
             legs.append(hip + t * (knee - hip) if t <= 1 else knee + (t - 1) * (foot - knee))
         down = thighs[0] + thighs[1] if t <= 1 else shins[0] + shins[1]
         apart = legs[0] - legs[1]
-        across = apart if np.linalg.norm(apart) > 0.08 else axis
         down = down / np.linalg.norm(down)
-        across = across - (across @ down) * down
-        across = across / np.linalg.norm(across)
+        across = apart - (apart @ down) * down
+        if np.linalg.norm(across) < 0.05:  # one leg behind the other, seen along them
+            across = axis - (axis @ down) * down
+        across = across / max(float(np.linalg.norm(across)), 1e-9)
         radius = np.interp(t, (0, 1, 2), (0.13, 0.085, 0.07)) + ease
         wide = float(np.linalg.norm(apart)) / 2 + radius
         ring = wide * np.cos(angle)[:, None] * across
