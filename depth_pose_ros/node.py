@@ -14,7 +14,6 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState
 from rclpy.lifecycle.node import TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.time import Time
 from rclpy.timer import Timer
 
 from depth_pose_ros import parameters
@@ -35,6 +34,7 @@ from depth_pose_ros.inputs import DEPTH_TOPIC, DepthMessage, Inputs, metres
 from depth_pose_ros.outputs import Outputs, View
 from depth_pose_ros.reader import DepthReader
 from depth_pose_ros.throttle import Throttle
+from depth_pose_ros.timeline import Timeline, age, seconds
 from depth_pose_ros.worker import LatestWorker
 
 NODE_NAME = "depth_pose_node"
@@ -42,8 +42,6 @@ NODE_NAME = "depth_pose_node"
 REPEAT_AFTER = 5.0  #: seconds before the same complaint is made again, or of silence before one
 _WATCH = 0.2  # seconds between two looks at what is missing
 _LONGEST_INFERENCE = 10.0  # seconds to wait for the frame in work when the node is stopped
-_JUMP = 1.0  # seconds back in the images' stamps that are no disorder but another time
-_LONGEST_LATENCY = 60.0  # seconds; a stamp that is older is of another clock
 
 
 class DepthPoseNode(LifecycleNode):
@@ -65,7 +63,7 @@ class DepthPoseNode(LifecycleNode):
         self._target: TargetFrame | None = None
         self._failure = ""
         self._gone = False  # the camera
-        self._newest = 0  # nanoseconds, the latest stamp of an image
+        self._timeline = Timeline()
         self._throttle = Throttle(REPEAT_AFTER)
         self._health = Health()
         self._identities = Identities()
@@ -142,7 +140,8 @@ class DepthPoseNode(LifecycleNode):
     def _start(self) -> None:
         """From inactive to active: inputs and the thread that works on them."""
         self._health.begin()
-        self._newest, self._gone = 0, False
+        self._timeline.begin()
+        self._gone = False
         self._identities.reset()
         self._worker = LatestWorker(self._process, name="inference")
         self._inputs.open(self._value("image_transport"))
@@ -245,7 +244,7 @@ class DepthPoseNode(LifecycleNode):
             self._report("The depth image has no frame_id: set it in the driver, TF needs it")
         people = self._identities.people(
             estimator.estimate(depth, camera),
-            Time.from_msg(image.header.stamp).nanoseconds * 1e-9,
+            seconds(image.header.stamp),
             camera,
             parameters.tracker_settings(self),
         )
@@ -254,25 +253,21 @@ class DepthPoseNode(LifecycleNode):
         if self._target is not None:
             header, placed = self._target.place(image.header, people)
         self._outputs.publish(header, placed)
-        self._health.result(len(people), time.monotonic() - arrived, self._latency(image))
+        latency = age(image.header.stamp, self.get_clock().now().nanoseconds)
+        self._health.result(len(people), time.monotonic() - arrived, latency)
 
     def _follow_time(self, image: DepthMessage) -> None:
         """Start afresh where time jumps back: a bag that loops, a simulation that is reset."""
-        stamp = Time.from_msg(image.header.stamp).nanoseconds
-        back = (self._newest - stamp) * 1e-9
-        if back > _JUMP:
-            self.get_logger().info(f"Time has jumped back by {back:.1f} s: starting afresh")
-            self._identities.reset()
-            self._outputs.take_back()
-            if self._target is not None:
-                self._target.clear()
-        self._newest = stamp if back > _JUMP else max(stamp, self._newest)
-
-    def _latency(self, image: DepthMessage) -> float:
-        """Seconds since the image was taken; NaN where its stamp is of another clock."""
-        age = self.get_clock().now() - Time.from_msg(image.header.stamp)
-        seconds = float(age.nanoseconds) * 1e-9
-        return seconds if 0 <= seconds <= _LONGEST_LATENCY else float("nan")
+        back = self._timeline.jump(image.header.stamp)
+        if not back:
+            return
+        message = f"Time has jumped back by {back:.1f} s: starting afresh"
+        if self._throttle.admits(message):  # two cameras on one topic would never end it
+            self.get_logger().info(message)
+        self._identities.reset()
+        self._outputs.take_back()
+        if self._target is not None:
+            self._target.clear()
 
     def _on_calibration(self, calibration: Calibration) -> None:
         camera, topic = calibration.camera, self.resolve_topic_name(DEPTH_TOPIC)

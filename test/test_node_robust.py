@@ -8,6 +8,7 @@ pytest.importorskip("tf2_msgs", reason="needs tf2_msgs: `make setup` installs it
 from dataclasses import replace
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from node_bench import CAMERA, FRAME, HEIGHT, WIDTH, Bench, camera_info, depth_image, stamps
 from poses import standing
@@ -17,6 +18,8 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 from test_compressed import message as compressed_depth
 from visualization_msgs.msg import Marker
+
+from depth_pose_ros.timeline import Timeline, age
 
 OK, WARN, ERROR, STALE = (
     getattr(DiagnosticStatus, name) for name in ("OK", "WARN", "ERROR", "STALE")
@@ -148,13 +151,20 @@ def test_time_that_jumps_back_starts_afresh(bench):
     assert bench.errors() == []
 
 
-def test_images_out_of_order_are_no_jump(bench):
-    bench._stamp = 1000
-    bench.see()
-    bench._stamp = 998  # 999 comes after 1001
-    bench.node._newest -= int(1.5e9)
-    bench.see()
-    assert "jumped" not in bench.log()
+def test_images_out_of_order_are_no_jump():
+    timeline = Timeline()
+    for sec, nanosec in ((1000, 0), (1000, 5 * 10**8), (999, 6 * 10**8), (1000, 10**8)):
+        assert timeline.jump(Time(sec=sec, nanosec=nanosec)) == 0
+    assert timeline.jump(Time(sec=999, nanosec=4 * 10**8)) == pytest.approx(1.1)
+    assert timeline.jump(Time(sec=999, nanosec=5 * 10**8)) == 0
+    timeline.begin()
+    assert timeline.jump(Time(sec=1)) == 0
+
+
+def test_an_images_age_is_told_only_by_its_own_clock():
+    assert age(Time(sec=10, nanosec=10**8), 10_300_000_000) == pytest.approx(0.2)
+    for other_clock in (Time(), Time(sec=11), Time(sec=2**31 - 1)):
+        assert np.isnan(age(other_clock, 100_000_000_000 if other_clock.sec < 12 else 0))
 
 
 def wait_until_alone(bench):
