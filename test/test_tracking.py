@@ -58,6 +58,18 @@ def test_a_short_gap_is_bridged_and_a_longer_one_remembered():
     assert ids(tracker.update([standing()], 30 * DT + 1.1)) == [1]
 
 
+def test_who_turns_back_while_hidden_is_known_again_and_a_ghost_is_not():
+    tracker = Tracker()
+    walk = [[standing(x=-1.0 + 1.2 * i * DT)] for i in range(30)]
+    (seen,) = see(tracker, walk)
+    there = seen.pose.joints[INDEX["DownSpine"], 0]
+    tracker.update([], 40 * DT)
+    assert tracker.update([standing(x=there + 0.6, z=3.4, confidence=0.4)], 59 * DT) == []
+    (back,) = tracker.update([standing(x=there - 0.2)], 60 * DT)
+    assert back.id == seen.id
+    np.testing.assert_allclose(back.pose.joints, standing(x=there - 0.2).joints, atol=0.02)
+
+
 def test_time_that_goes_back_starts_anew():
     tracker = Tracker()
     see(tracker, [[standing(x=-0.5), standing(x=0.5)]] * 3, start=100.0)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from depth_pose_ros.pose import Pose
+from depth_pose_ros.skeleton import JOINTS
 from depth_pose_ros.tracking.body_motion import SPINE
 from depth_pose_ros.tracking.measurement import measurement, somewhere
 from depth_pose_ros.tracking.track import Track
@@ -17,11 +18,18 @@ Array = NDArray[np.float64]
 SAME_SPINE = 0.2
 #: Least of a pose's joints that have to be somewhere.
 _LEAST_JOINTS = 10
+_LIMBS = {"Elbow": 0.5, "Wrist": 0.2, "Hand": 0.2, "Knee": 0.5, "Foot": 0.2}
 _FARTHEST = 0.6  # metres that a single joint counts at the most
 #: Metres that a spine may be from where it is expected, and for each second unseen; at the most.
 _GATE, _GATE_GROWTH, _WIDEST_GATE = 0.4, 1.5, 1.2
-#: A difference in bone lengths counts so much more than one in position.
-_SIZE = 2.0
+_UNSURE_GATE = 0.7  # at the most, for a pose that may be nobody
+#: Limbs swing, the trunk goes where the person goes.
+_WEIGHT = np.array(
+    [_LIMBS.get(name.removeprefix("Left").removeprefix("Right"), 1.0) for name in JOINTS]
+)
+#: A difference in bone lengths counts so much more than one in position; metres at the most.
+_SIZE, _MOST_SIZE = 2.0, 0.1
+_TURNING = 0.3  # seconds
 _UNSEEN_PENALTY = 0.1  # metres: of two who fit, the one who was just there
 _NEVER = 1e6
 
@@ -45,7 +53,7 @@ def without_duplicates(poses: Sequence[Pose]) -> list[Pose]:
     return kept
 
 
-def costs(tracks: Sequence[Track], poses: Sequence[Pose]) -> Array:
+def costs(tracks: Sequence[Track], poses: Sequence[Pose], sure_score: float) -> Array:
     """(tracks, poses) metres: how badly they fit; infinite where they cannot.
 
     The mean distance of joints from where the track expects them, weighted by confidence, plus what
@@ -53,13 +61,18 @@ def costs(tracks: Sequence[Track], poses: Sequence[Pose]) -> Array:
     """
     result = np.full((len(tracks), len(poses)), np.inf)
     for i, track in enumerate(tracks):
-        gate = min(_GATE + _GATE_GROWTH * track.unseen, _WIDEST_GATE)
+        wide = min(_GATE + _GATE_GROWTH * track.unseen, _WIDEST_GATE)
+        narrow = min(wide, _UNSURE_GATE)
+        # Who is hidden for a while may have gone on, or stopped and turned back.
+        places = [track.joints, track.last_seen] if track.unseen > _TURNING else [track.joints]
         for j, pose in enumerate(poses):
-            spine = np.linalg.norm(pose.joints[SPINE].mean(0) - track.joints[SPINE].mean(0))
-            if spine > gate:
+            spine = pose.joints[SPINE].mean(0)
+            gate = wide if pose.score >= sure_score else narrow
+            near = [p for p in places if np.linalg.norm(spine - p[SPINE].mean(0)) <= gate]
+            if not near:
                 continue
-            result[i, j] = misfit(track.joints, pose)
-            result[i, j] += _SIZE * track.size_difference(pose)
+            result[i, j] = min(misfit(place, pose) for place in near)
+            result[i, j] += min(_SIZE * track.size_difference(pose), _MOST_SIZE)
             result[i, j] += _UNSEEN_PENALTY * track.lost
     return result
 
@@ -68,7 +81,7 @@ def misfit(expected: Array, pose: Pose) -> float:
     """Mean distance of a pose's joints, metres, bounded and weighted by confidence."""
     joints, confidence = measurement(pose, expected)
     distance = np.minimum(np.linalg.norm(joints - expected, axis=1), _FARTHEST)
-    weight = np.where(somewhere(pose.joints), confidence + 1e-3, 0.0)
+    weight = np.where(somewhere(pose.joints), _WEIGHT * (confidence + 1e-3), 0.0)
     return float((weight * distance).sum() / weight.sum())
 
 

@@ -14,6 +14,8 @@ Array = NDArray[np.float64]
 
 #: Seconds in which the confidence in a joint that is not measured fades.
 FADE = 0.3
+#: Metres: who is found again so far from where they were expected has moved as nobody knows.
+_ELSEWHERE = 0.3
 
 
 class Track:
@@ -30,6 +32,7 @@ class Track:
         score: in [0, 1].
         age: seconds since first seen.
         unseen: seconds since last seen; 0 right after a measurement.
+        last_seen: (19, 3) metres, where that was.
         lost: whether the last frame that was looked at did not show them.
     """
 
@@ -46,7 +49,7 @@ class Track:
         self._bones.learn(joints, confidence)
         self._sides = Sides()
         self._dt = 0.0
-        self.joints = joints
+        self.joints = self.last_seen = joints
 
     def predict(self, dt: float) -> None:
         """Go on by ``dt`` >= 0 seconds."""
@@ -61,6 +64,10 @@ class Track:
     def see(self, pose: Pose, smoothing: float) -> None:
         """Take in this person's pose, after :meth:`predict`."""
         joints, confidence = measurement(pose, self.joints)
+        if self.lost and np.linalg.norm((joints - self.joints)[SPINE].mean(0)) > _ELSEWHERE:
+            self._filter = JointFilter(joints, confidence, smoothing)
+            self._body = BodyMotion(joints[SPINE].mean(0))
+            self.joints = joints
         theirs, own = self._sides.settle(self.joints, joints, confidence, self._dt)
         joints, confidence = joints[theirs], confidence[theirs]
         self._filter.exchange(own)
@@ -73,7 +80,7 @@ class Track:
         self._body.correct(joints[SPINE].mean(0))
         remembered = gain * confidence + (1 - gain) * self._faded(self.confidence)
         self.confidence = np.maximum(remembered, np.where(gain > 0, confidence, 0.0))
-        self.joints = self._filter.position
+        self.joints = self.last_seen = self._filter.position
         self.score = pose.score
         self.unseen, self.lost = 0.0, False
 

@@ -79,7 +79,7 @@ class Tracker:
             track.predict(dt)
         self._tracks = [t for t in self._tracks if t.unseen <= self._patience(t)]
         seen = without_duplicates([pose for pose in poses if usable(pose)])
-        matched = assign(costs(self._tracks, seen))
+        matched = assign(costs(self._tracks, seen, self.settings.sure_score))
         newcomers = set(range(len(seen))) - {j for _, j in matched}
         missed = set(range(len(self._tracks))) - {i for i, _ in matched}
         for i, j in matched:
