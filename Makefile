@@ -4,7 +4,7 @@ PY := .venv/bin/python
 # Spinning threads lose whole time slices on a busy machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup demo test bench lint format clean distclean
+.PHONY: help setup demo test bench fuzz lint format clean distclean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -19,6 +19,10 @@ demo: setup  ## real skeletons out of a real node [SOURCE=bag, folder, picture o
 test: lint  ## lint, type-check and test [PYTEST_ARGS=]
 	# Without automatic plugins: a sourced distribution's do not fit every pytest.
 	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(PY) -m pytest -p pytest_timeout test training/tests $(PYTEST_ARGS)
+
+fuzz: setup  ## try to break the node with made-up input, new every time [FUZZ_EXAMPLES=1600]
+	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),1600) $(PY) -m pytest test/test_fuzz_inputs.py \
+		test/test_fuzz_node.py $(PYTEST_ARGS)
 
 bench: setup  ## how fast it is: a table and build/bench.json [BENCH_ARGS="--quick --only estimate"]
 	@$(PY) -m benchmarks $(BENCH_ARGS)
