@@ -28,7 +28,7 @@ class Board:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._purge = 0
+        self._purge: int | None = None
         self._writer: SummaryWriter | None = None
 
     def forget_after(self, step: int) -> None:
@@ -53,8 +53,7 @@ class Board:
 
     def _open(self) -> SummaryWriter:
         if self._writer is None:
-            purge = self._purge if self._purge > 1 else None
-            self._writer = SummaryWriter(str(self._folder), purge_step=purge)
+            self._writer = SummaryWriter(str(self._folder), purge_step=self._purge)
         return self._writer
 
 

@@ -8,6 +8,7 @@ crops with each, as the configuration reads them; keeps the best.
 import argparse
 import json
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from depth_pose_ros.network.inference import max_sum, sum_product
 from depth_pose_ros.skeleton import EDGES, NUM_JOINTS
 from depth_pose_training import metrics, options, run_folder
 from depth_pose_training.batches import CropSet
+from depth_pose_training.board import Board
 from depth_pose_training.cccp import best_length, cccp, objective
 from depth_pose_training.checkpoints import write_whole
 from depth_pose_training.crf import CrfSettings, Objective, expectation_loss, fit
@@ -216,8 +218,13 @@ def run(args: argparse.Namespace) -> None:
     heat = fit_temperature(data[: args.svm_crops], start)
     start = TreeWeights(start.unary / heat, start.gamma / heat)
 
+    board, number = Board(args.run / run_folder.TENSORBOARD / "inference"), count()
+    board.forget_after(-1)  # this step is done as a whole
+
     def report(entry: dict[str, Any]) -> None:
         run_folder.log(args.run, "inference", entry)
+        name = entry.get("learner", "chosen")
+        board.scalars(next(number), {f"{name}/{k}": v for k, v in entry.items()})
 
     results: dict[str, dict[str, Any]] = {}
     learned: dict[str, tuple[TreeWeights, float]] = {}
