@@ -40,7 +40,7 @@ def _compiled(
         torch.set_num_threads(settings.threads)
         return lambda: module(example)
     from depth_pose_ros.runtime.openvino_models import convert
-    from depth_pose_ros.runtime.openvino_runtime import Program
+    from depth_pose_ros.runtime.openvino_program import Program
 
     program, array = Program(convert(module, shape), settings.threads), example.numpy()
     return lambda: program(array)

@@ -20,6 +20,8 @@ from torch.nn import functional as F
 STRIDE = 8  #: crop pixels between neighbouring features of a patch
 HALO = 8.5  #: crop pixels beyond each side of the nominal patch that its features see
 
+REACH = 24  #: by how much a region is larger than its dense features
+
 
 def patch_extent(patch: int) -> int:
     """Side of the square that a nominal ``patch`` sees, in pixels; odd (49 for 32)."""

@@ -66,22 +66,44 @@ class PhasedTower(nn.Module):
 
 
 class MetricNetwork(nn.Module):
-    """What follows the gathering of a patch's features, up to the weighted sum of Eqn. 3."""
+    """What follows the gathering of patches' features, up to the weighted sum of Eqn. 3.
 
-    def __init__(self, matchnet: MatchNet, weights: Tensor) -> None:
+    Args:
+        matchnet: whose layers these are.
+        weights: (19, T), w_k.
+        parts: for which parts.
+    """
+
+    def __init__(self, matchnet: MatchNet, weights: Tensor, parts: slice) -> None:
         super().__init__()
-        self.net = matchnet
-        self.weights = nn.Parameter(weights.detach().clone(), requires_grad=False)
-        self.templates = nn.Parameter(matchnet.template_half().clone(), requires_grad=False)
+        layers = {
+            "weights": weights,
+            "templates": matchnet.template_half(),
+            "patch": matchnet.patch_weight,
+            "second": matchnet.second_weight,
+            "second_bias": matchnet.second_bias,
+            "match": matchnet.match_weight,
+            "match_bias": matchnet.match_bias,
+        }
+        for name, tensor in layers.items():
+            self.register_buffer(name, tensor.detach()[parts].clone())
+
+    weights: Tensor
+    templates: Tensor
+    patch: Tensor
+    second: Tensor
+    second_bias: Tensor
+    match: Tensor
+    match_bias: Tensor
 
     def forward(self, features: Tensor) -> Tensor:
-        """(19, n, F) -> (19, n)."""
-        net, total = self.net, torch.zeros(())
-        patches = features @ net.patch_weight
+        """(parts, n, F) -> (parts, n)."""
+        total = torch.zeros(())
+        patches = features @ self.patch
         for t in range(self.templates.shape[1]):  # one at a time: its activations stay in cache
             hidden = F.relu(patches + self.templates[:, t, None])
-            hidden = F.relu(hidden @ net.second_weight + net.second_bias)
-            match = torch.sigmoid(hidden @ net.match_weight + net.match_bias)
+            hidden = F.relu(hidden @ self.second + self.second_bias)
+            match = torch.sigmoid(hidden @ self.match + self.match_bias)
             total = total + match[..., 0] * self.weights[:, t, None]
         return total
 
@@ -106,11 +128,11 @@ def convert(module: nn.Module, *shapes: tuple[int, ...]) -> ov.Model:
     return model
 
 
-def compile_model(model: ov.Model, threads: int) -> ov.CompiledModel:
-    """Ready to run one input as soon as possible, on at most so many threads."""
+def compile_model(model: ov.Model, threads: int, requests: int = 1) -> ov.CompiledModel:
+    """Ready to run so many requests at once, each on so many threads."""
     options: dict[str, Any] = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": requests,
+        "INFERENCE_NUM_THREADS": threads * requests,
         # Where half of the precision is no faster, as without AMX, it is only worse.
         "INFERENCE_PRECISION_HINT": "f32",
         # Pinned threads would wait behind another program's on their core.

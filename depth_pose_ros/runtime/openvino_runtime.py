@@ -1,6 +1,7 @@
 """OpenVINO as the runtime: the heavy parts compiled for the processor, the rest in torch."""
 
 from collections import OrderedDict
+from itertools import pairwise
 
 import numpy as np
 import openvino as ov
@@ -13,23 +14,30 @@ from depth_pose_ros.network.fcn import FcnOutput
 from depth_pose_ros.network.finder import Finder, FinderOutput
 from depth_pose_ros.network.model import PoseNetwork, Programs, Stage
 from depth_pose_ros.network.readout import PoseOutput
+from depth_pose_ros.network.tower import REACH
 from depth_pose_ros.runtime.openvino_models import (
     FcnMaps,
     FinderMaps,
     MetricNetwork,
     PhasedTower,
-    compile_model,
     convert,
 )
+from depth_pose_ros.runtime.openvino_program import Program
 from depth_pose_ros.runtime.openvino_programme import Marginals
 from depth_pose_ros.skeleton import EDGES, NUM_JOINTS
 
 _SHAPES = 4  # image sizes whose finder is kept
+_STRIPS = 4  # more strips than this are mostly their borders
 _MULTIPLE = 16  # pixels: fewer sizes of regions, each of which OpenVINO has to prepare once
 
 
 class OpenVinoRuntime:
-    """Both networks on the CPU; people one after the other, all threads on each.
+    """Both networks on the CPU; people one after the other.
+
+    The paper's layers are large enough to be shared among threads one by one.  The compact model's
+    take some hundred microseconds each, and sharing one costs as much as it saves: there every
+    layer has one thread, and what is independent, strips of the tower and groups of parts, runs
+    side by side.
 
     Args:
         pose, finder: float32 on the CPU.
@@ -41,24 +49,30 @@ class OpenVinoRuntime:
         self, pose: PoseNetwork, finder: Finder, threads: int, fcn: ov.Model | None = None
     ) -> None:
         self.network = pose.eval().cpu()
-        self._threads = threads
         net, config = self.network.matchnet, self.network.config
+        large = config.fcn == "paper"
         self._finder = finder.eval().cpu()
         self._finders: OrderedDict[tuple[int, ...], Program] = OrderedDict()
         fcn = fcn or convert(FcnMaps(self.network.fcn), (1, 1, HEIGHT, WIDTH))
-        self._fcn = Program(fcn, threads)
-        self._tower = Program(convert(PhasedTower(net.tower), (1, net.towers, -1, -1)), threads)
-        with torch.no_grad():
-            metric = MetricNetwork(net, self.network.match_weight)
-        count = config.proposals
-        features = (NUM_JOINTS, count, net.patch_weight.shape[1])
-        self._metric = Program(convert(metric, features), threads)
+        self._fcn = Program(fcn, threads if large else 1)
+        self._strips = 1 if net.towers > 1 else min(threads, _STRIPS)
+        tower = convert(PhasedTower(net.tower), (1, net.towers, -1, -1))
+        self._tower = Program(tower, threads if self._strips == 1 else 1, self._strips)
+        count, features = config.proposals, net.patch_weight.shape[1]
+        bounds = np.linspace(0, NUM_JOINTS, min(threads, NUM_JOINTS) + 1).astype(int).tolist()
+        self._groups = [slice(a, b) for a, b in pairwise(bounds)]
+        self._metric: list[Program] = []
+        for parts in self._groups:
+            with torch.no_grad():
+                metric = MetricNetwork(net, self.network.match_weight, parts)
+            shape = (parts.stop - parts.start, count, features)
+            self._metric.append(Program(convert(metric, shape), 1))
         self.programs: Programs | None = Programs(self._appearance, None)
         if config.readout == "marginals":
             marginals = Marginals(self.network.gamma, self.network.temperature)
             points = (len(EDGES), count, 3)
             model = convert(marginals, (NUM_JOINTS, count), points, points)
-            self._tree = Program(model, threads)
+            self._tree = Program(model, 1)
             self.programs = Programs(self._appearance, self._marginals)
 
     @torch.inference_mode()
@@ -68,7 +82,7 @@ class OpenVinoRuntime:
             if len(self._finders) == _SHAPES:
                 self._finders.popitem(last=False)
             model = convert(FinderMaps(self._finder), (1, *depth.shape))
-            self._finders[depth.shape] = Program(model, self._threads)
+            self._finders[depth.shape] = Program(model, 1)
         return FinderOutput(*self._finders[depth.shape](depth[None]))
 
     @torch.inference_mode()
@@ -95,28 +109,19 @@ class OpenVinoRuntime:
 
     def _appearance(self, crops: Tensor, pixels: Tensor) -> Tensor:
         features = self.network.matchnet.gather_features(crops, pixels, self._dense, _MULTIPLE)
-        (unary,) = self._metric(features[0].numpy())
-        return unary[None]
+        for program, parts in zip(self._metric, self._groups, strict=True):
+            program.start(0, [features[0, parts].numpy()])
+        unary = [program.finish(0)[0] for program in self._metric]
+        return torch.cat(unary)[None]
 
     def _marginals(self, unary: Tensor, anchors: Tensor, children: Tensor) -> Tensor:
         (marginals,) = self._tree(*(t[0].numpy() for t in (unary, anchors, children)))
         return marginals[None]
 
     def _dense(self, regions: Tensor) -> Tensor:
-        (table,) = self._tower(regions.numpy())
-        return table[None]
-
-
-class Program:
-    """A compiled model with its one request."""
-
-    def __init__(self, model: ov.Model, threads: int) -> None:
-        self._request = compile_model(model, threads).create_infer_request()
-        self._outputs = len(model.outputs)
-
-    def __call__(self, *arrays: NDArray[np.float32]) -> list[Tensor]:
-        """Outputs, which hold until the next call: they are the program's own memory."""
-        inputs = [ov.Tensor(np.ascontiguousarray(a), shared_memory=True) for a in arrays]
-        self._request.infer(inputs)
-        outputs = (self._request.get_output_tensor(i).data for i in range(self._outputs))
-        return [torch.from_numpy(output) for output in outputs]
+        # Strips of outputs begin at multiples of 4 and need REACH more rows of the region.
+        rows = regions.shape[2] - REACH
+        bounds = [4 * round(rows / 4 * i / self._strips) for i in range(self._strips + 1)]
+        for i, (first, last) in enumerate(pairwise(bounds)):
+            self._tower.start(i, [regions[:, :, first : last + REACH].numpy()])
+        return torch.cat([self._tower.finish(i)[0] for i in range(self._strips)])[None]

@@ -19,7 +19,7 @@ from depth_pose_ros.network.fcn import FcnOutput
 from depth_pose_ros.network.model import PoseNetwork
 from depth_pose_ros.runtime import int8
 from depth_pose_ros.runtime.openvino_models import FcnMaps, convert
-from depth_pose_ros.runtime.openvino_runtime import Program
+from depth_pose_ros.runtime.openvino_program import Program
 from depth_pose_ros.runtime.runtime import int8_beside
 from depth_pose_ros.weights import load, resolve
 from depth_pose_training.batches import CropSet
