@@ -4,6 +4,7 @@ import resource
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import Any, get_args
 
 from benchmarks.scene import kinect_frame
@@ -38,9 +39,9 @@ def run(settings: Settings) -> dict[str, Any]:
             continue
         finds = people.find(estimator._finder, depth, camera, run=estimator._runtime.find)
         works = {
-            "estimate, one person": lambda e=alone: e.estimate(depth, camera),
-            "pose, one person": lambda e=estimator, f=finds: e.estimate_at(depth, camera, f[:1]),
-            "pose, two people": lambda e=estimator, f=finds: e.estimate_at(depth, camera, f[:2]),
+            "estimate, one person": partial(alone.estimate, depth, camera),
+            "pose, one person": partial(estimator.estimate_at, depth, camera, finds[:1]),
+            "pose, two people": partial(estimator.estimate_at, depth, camera, finds[:2]),
         }
         result["backends"][backend] = side_by_side(works, settings.seconds)
     chosen = result["backends"][settings.backend]

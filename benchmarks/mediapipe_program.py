@@ -17,7 +17,8 @@ import numpy as np
 def times(image: Any, seconds: float, still: bool) -> tuple[list[float], int]:
     """Seconds of each frame, and in how many a person was seen."""
     solution = mediapipe.solutions.pose.Pose(static_image_mode=still, model_complexity=1)
-    found, spent = 0, []
+    found = 0
+    spent: list[float] = []
     for _ in range(5):
         solution.process(image)
     end = time.perf_counter() + seconds
@@ -31,7 +32,7 @@ def times(image: Any, seconds: float, still: bool) -> tuple[list[float], int]:
 
 def main() -> None:
     seconds, path = float(sys.argv[1]), sys.argv[2]
-    image = np.ascontiguousarray(cv2.imread(path)[..., ::-1])
+    image = cv2.cvtColor(cv2.imread(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     report = {}
     for name, still in (("tracked", False), ("detected", True)):
         spent, found = times(image, seconds, still)

@@ -15,4 +15,4 @@ def kinect_frame() -> tuple[NDArray[np.float32], Camera]:
     """(424, 512) metres, with two people, and its intrinsics."""
     clip = builtin_clip()
     frame = next(islice(clip, 30, None))
-    return frame.depth.astype(np.float32) / 1000, clip.camera
+    return frame.depth.astype(np.float32) / np.float32(1000), clip.camera

@@ -1,7 +1,7 @@
 """Times, and what is reported of them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ def measure(work: Callable[[], Any], seconds: float, least: int = 5) -> Summary:
 
 
 def side_by_side(
-    works: dict[str, Callable[[], Any]], seconds: float, least: int = 5
+    works: Mapping[str, Callable[[], Any]], seconds: float, least: int = 5
 ) -> dict[str, Summary]:
     """Measure several things in turns, so that what else the machine does hits all alike.
 

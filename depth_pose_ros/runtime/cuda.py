@@ -68,6 +68,6 @@ class CudaFcn:
     def _half(self, crops: Tensor) -> FcnOutput:
         # The graph holds the casts of the weights' copies too, unless the cache is off.
         with torch.autocast("cuda", torch.float16, cache_enabled=False):
-            maps = self._source(crops)
-        heat, depth, displacement = (None if m is None else m.float() for m in maps[:3])
-        return FcnOutput(heat, depth, displacement, maps.logits)
+            maps: FcnOutput = self._source(crops)
+        displacement = None if maps.displacement is None else maps.displacement.float()
+        return FcnOutput(maps.heat.float(), maps.depth.float(), displacement, maps.logits)

@@ -20,6 +20,7 @@ from depth_pose_ros.runtime.openvino_models import (
     FinderMaps,
     MetricNetwork,
     PhasedTower,
+    SeparateTowers,
     convert,
 )
 from depth_pose_ros.runtime.openvino_program import Program
@@ -55,18 +56,25 @@ class OpenVinoRuntime:
         self._finders: OrderedDict[tuple[int, ...], Program] = OrderedDict()
         fcn = fcn or convert(FcnMaps(self.network.fcn), (1, 1, HEIGHT, WIDTH))
         self._fcn = Program(fcn, threads if large else 1)
-        self._strips = 1 if net.towers > 1 else min(threads, _STRIPS)
-        tower = convert(PhasedTower(net.tower), (1, net.towers, -1, -1))
-        self._tower = Program(tower, threads if self._strips == 1 else 1, self._strips)
         count, features = config.proposals, net.patch_weight.shape[1]
         bounds = np.linspace(0, NUM_JOINTS, min(threads, NUM_JOINTS) + 1).astype(int).tolist()
         self._groups = [slice(a, b) for a, b in pairwise(bounds)]
+        # The windows of one part always have the same size, those of all together have not.
+        self._multiple = 4 if net.towers > 1 else _MULTIPLE
+        self._strips = min(threads, _STRIPS)
+        self._towers: list[Program] = []
+        if net.towers == 1:
+            tower = convert(PhasedTower(net.tower), (1, 1, -1, -1))
+            self._towers = [Program(tower, 1, self._strips)]
         self._metric: list[Program] = []
         for parts in self._groups:
             with torch.no_grad():
                 metric = MetricNetwork(net, self.network.match_weight, parts)
             shape = (parts.stop - parts.start, count, features)
             self._metric.append(Program(convert(metric, shape), 1))
+            if net.towers > 1:
+                towers = SeparateTowers(net.tower, parts)
+                self._towers.append(Program(convert(towers, (1, shape[0], -1, -1)), 1))
         self.programs: Programs | None = Programs(self._appearance, None)
         if config.readout == "marginals":
             marginals = Marginals(self.network.gamma, self.network.temperature)
@@ -108,7 +116,7 @@ class OpenVinoRuntime:
         return FcnOutput(maps[0], maps[1], displacement, self.network.fcn.logits)
 
     def _appearance(self, crops: Tensor, pixels: Tensor) -> Tensor:
-        features = self.network.matchnet.gather_features(crops, pixels, self._dense, _MULTIPLE)
+        features = self.network.matchnet.gather_features(crops, pixels, self._dense, self._multiple)
         for program, parts in zip(self._metric, self._groups, strict=True):
             program.start(0, [features[0, parts].numpy()])
         unary = [program.finish(0)[0] for program in self._metric]
@@ -119,9 +127,15 @@ class OpenVinoRuntime:
         return marginals[None]
 
     def _dense(self, regions: Tensor) -> Tensor:
+        if len(self._towers) > 1:
+            for program, parts in zip(self._towers, self._groups, strict=True):
+                program.start(0, [regions[:, parts].numpy()])
+            return torch.cat([p.finish(0)[0] for p in self._towers], dim=-1)[None]
         # Strips of outputs begin at multiples of 4 and need REACH more rows of the region.
-        rows = regions.shape[2] - REACH
+        (program,), rows = self._towers, regions.shape[2] - REACH
+        if regions.shape[1] > 1 or self._strips == 1:
+            return program(regions.numpy())[0][None]
         bounds = [4 * round(rows / 4 * i / self._strips) for i in range(self._strips + 1)]
         for i, (first, last) in enumerate(pairwise(bounds)):
-            self._tower.start(i, [regions[:, :, first : last + REACH].numpy()])
-        return torch.cat([self._tower.finish(i)[0] for i in range(self._strips)])[None]
+            program.start(i, [regions[:, :, first : last + REACH].numpy()])
+        return torch.cat([program.finish(i)[0] for i in range(self._strips)])[None]
