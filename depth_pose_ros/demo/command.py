@@ -9,6 +9,7 @@ from pathlib import Path
 from depth_pose_ros.demo.frames import SourceError
 from depth_pose_ros.demo.pictures import write_pictures
 from depth_pose_ros.demo.playback import CAMERA_INFO_TOPIC, DEPTH_TOPIC, add_source_arguments
+from depth_pose_ros.demo.rerun_view import NoRerun, rerun, write_recording
 from depth_pose_ros.demo.session import BAG, NODE, DemoError, Plan, isolate, record
 from depth_pose_ros.demo.sources import open_source
 from depth_pose_ros.demo.summary import summarise
@@ -26,6 +27,8 @@ def run(args: Sequence[str] | None = None, node: Sequence[str] = NODE) -> int:
         signal.signal(number, signal.default_int_handler)
     output: Path = parsed.output
     try:
+        if parsed.view == "rerun":
+            rerun()  # now, not when all is done, if it is missing
         source = open_source(parsed.source, parsed.camera, parsed.topic)
         output.mkdir(parents=True, exist_ok=True)
         for old in output.glob("frame_*.png"):
@@ -41,10 +44,13 @@ def run(args: Sequence[str] | None = None, node: Sequence[str] = NODE) -> int:
         )
         _say("drawing ...")
         files = write_pictures(output, recorder.film.shots, camera)
+        if parsed.view == "rerun":
+            recording = write_recording(output, recorder.film.shots, camera)
+            _say(f"rerun {recording} opens it, rerun --web-viewer {recording} in a browser")
     except KeyboardInterrupt:
         _say("stopped")
         return 0
-    except (SourceError, DemoError, OSError) as error:
+    except (SourceError, DemoError, NoRerun, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     inputs = (DEPTH_TOPIC, CAMERA_INFO_TOPIC)
@@ -68,5 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     add_source_arguments(parser)
     parser.add_argument(
         "--output", type=Path, default=Path("build/demo"), help="folder for pictures and recording"
+    )
+    parser.add_argument(
+        "--view", choices=["rerun"], help="also write a recording for Rerun's viewer (rerun-sdk)"
     )
     return parser

@@ -1,0 +1,103 @@
+"""The demo's recording for Rerun's viewer, on the desktop or in a browser: https://rerun.io."""
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from depth_pose_ros.camera import Camera
+from depth_pose_ros.demo.film import Shot
+from depth_pose_ros.drawing import CONFIDENT, Person, side_colour
+from depth_pose_ros.skeleton import EDGES, JOINTS, NUM_JOINTS
+
+RECORDING = "skeletons.rrd"
+_JOINT_RADIUS, _BONE_RADIUS = 0.025, 0.01  # metres
+_FAINTEST = 60  # of 255, the opacity at confidence 0
+_COLOURS = [side_colour(joint)[::-1] for joint in range(NUM_JOINTS)]  # RGB
+
+
+class NoRerun(Exception):
+    """rerun-sdk is not installed; the message says how it is."""
+
+
+def rerun() -> ModuleType:
+    """The package, which is optional.
+
+    Raises:
+        NoRerun: it is not there.
+    """
+    try:
+        return importlib.import_module("rerun")
+    except ImportError as error:
+        raise NoRerun(
+            "VIEW=rerun needs the package rerun-sdk: .venv/bin/pip install rerun-sdk"
+        ) from error
+
+
+def write_recording(folder: Path, shots: Sequence[Shot], camera: Camera) -> Path:
+    """Write :data:`RECORDING`: depth as a cloud in space, joints and bones of everybody.
+
+    Args:
+        folder: where to; it exists.
+        shots: in order of time.
+        camera: the depth images' intrinsics.
+
+    Raises:
+        NoRerun: rerun-sdk is not installed.
+    """
+    rr = rerun()
+    path = folder / RECORDING
+    with rr.RecordingStream("depth_pose_ros") as stream:
+        stream.save(path)
+        stream.log("/", rr.ViewCoordinates.RDF, static=True)
+        stream.log(
+            "camera",
+            rr.Pinhole(
+                focal_length=(camera.fx, camera.fy),
+                principal_point=(camera.cx, camera.cy),
+                resolution=(camera.width, camera.height),
+                camera_xyz=rr.ViewCoordinates.RDF,
+            ),
+            static=True,
+        )
+        for shot in shots:
+            stream.set_time("stamp", timestamp=np.datetime64(shot.stamp, "ns"))
+            stream.log("camera/depth", rr.DepthImage(shot.depth, meter=1000.0))
+            # Whoever is not seen any more would stand there for ever.
+            stream.log("people", rr.Clear(recursive=True))
+            for person in shot.people:
+                _log_person(rr, stream, person)
+        stream.flush()
+    return path
+
+
+def _log_person(rr: ModuleType, stream: Any, person: Person) -> None:
+    known = np.flatnonzero(np.isfinite(person.joints).all(axis=1)).tolist()
+    opacity = _FAINTEST + (255 - _FAINTEST) * np.clip(person.confidence, 0.0, 1.0)
+    colours = [(*_COLOURS[joint], round(float(opacity[joint]))) for joint in range(NUM_JOINTS)]
+    stream.log(
+        f"people/{person.id}/joints",
+        rr.Points3D(
+            person.joints[known],
+            radii=_JOINT_RADIUS,
+            colors=[colours[joint] for joint in known],
+            labels=[f"{JOINTS[joint]} {person.confidence[joint]:.0%}" for joint in known],
+            show_labels=False,
+        ),
+    )
+    bones = [
+        (a, b)
+        for a, b in EDGES
+        if a in known and b in known and min(person.confidence[[a, b]]) >= CONFIDENT
+    ]
+    stream.log(
+        f"people/{person.id}/bones",
+        rr.LineStrips3D(
+            [person.joints[[a, b]] for a, b in bones],
+            radii=_BONE_RADIUS,
+            colors=[colours[b] for _, b in bones],
+        ),
+    )
