@@ -32,7 +32,10 @@ def times(image: Any, seconds: float, still: bool) -> tuple[list[float], int]:
 
 def main() -> None:
     seconds, path = float(sys.argv[1]), sys.argv[2]
-    image = cv2.cvtColor(cv2.imread(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    picture = cv2.imread(path, cv2.IMREAD_COLOR)
+    if picture is None:
+        raise SystemExit(f"no picture at {path}")
+    image = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
     report = {}
     for name, still in (("tracked", False), ("detected", True)):
         spent, found = times(image, seconds, still)
