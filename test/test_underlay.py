@@ -125,6 +125,14 @@ class TestBuffer:
         )
         np.testing.assert_allclose(found.transform.rotation.z, np.sin(angle / 2), atol=1e-9)
 
+    def test_cleared_it_knows_only_what_never_moves(self) -> None:
+        buffer = self.filled()
+        buffer.clear()
+        assert buffer.can_transform("camera", "lens", Time(seconds=50.0))
+        assert not buffer.can_transform("base", "camera", Time())
+        buffer.set_transform(transform("base", "camera", 1.0), "test")  # older than all before
+        assert buffer.can_transform("base", "lens", Time(seconds=1.0))
+
     def test_inverts(self) -> None:
         found = self.filled().lookup_transform("lens", "base", Time(seconds=12.0))
         np.testing.assert_allclose(position(found), (-1.0, 2.0, 0.0), atol=1e-9)

@@ -61,3 +61,17 @@ def test_the_throttle_admits_each_kind_once_in_a_period():
     assert not throttle.admits("empty")
     now = 5.0
     assert throttle.admits("empty") and throttle.admits("truncated: 12 bytes")
+
+
+def test_the_throttle_of_endless_kinds_neither_grows_nor_stays_silent():
+    """Messages quote what came in, so a broken driver can make every one another kind."""
+    now = 0.0
+    throttle = Throttle(5.0, clock=lambda: now)
+    admitted = sum(
+        throttle.admits(f"encoding '{chr(0x4E00 + i)}' is not depth") for i in range(500)
+    )
+    assert admitted == 100
+    assert len(throttle._last) <= 100
+    now = 5.0
+    assert throttle.admits("something new")
+    assert len(throttle._last) == 1
