@@ -27,7 +27,10 @@ setup(
     maintainer="depth_pose_ros maintainers",
     maintainer_email="maintainers@depth-pose-ros.example",
     python_requires=">=3.10",
-    packages=[PACKAGE, *(f"{PACKAGE}.{part}" for part in ("network", "tracking", "demo"))],
+    packages=[
+        PACKAGE,
+        *(f"{PACKAGE}.{part}" for part in ("network", "runtime", "tracking", "demo")),
+    ],
     package_data={f"{PACKAGE}.demo": ["*.bin"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
