@@ -6,12 +6,21 @@ k x k, 1 x 1 up) with nothing in between, and batch normalisation follows every 
 linear maps are linear and batch normalisation with fixed statistics is too, so that
 :meth:`FactoredPaperFcn.multiply_out` gives the paper's nine layers exactly, as printed: only the
 weights' rank is limited, until the network is trained further in its own form.
+
+``python -m depth_pose_training.factored`` multiplies out what ``train_fcn --fcn paper --factored``
+trained; ``train_fcn --fcn paper`` on the folder that it writes goes on from there.
 """
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from depth_pose_ros.network.fcn import FcnOutput, PaperFcn
+from depth_pose_training import options, run_folder
+from depth_pose_training.checkpoints import CheckpointError, read, write_whole
 
 #: Rank of each factored layer, by its place among the paper's eight hidden convolutions.
 RANKS = {1: 40, 2: 72, 3: 96, 4: 96, 5: 96}
@@ -100,3 +109,39 @@ def _factored(layer: nn.Conv2d, rank: int | None) -> nn.Module:
         if isinstance(part, nn.Conv2d):
             nn.init.kaiming_normal_(part.weight, nonlinearity="linear")
     return made
+
+
+def multiply_out(source: Path) -> PaperFcn:
+    """The paper's network from a factored run's folder.
+
+    Raises:
+        CheckpointError: the folder's checkpoint is of another network.
+    """
+    factored = FactoredPaperFcn().eval()
+    try:
+        factored.load_state_dict(read(source / run_folder.FCN)["model"])
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{source} does not hold what train_fcn --fcn paper --factored writes"
+        ) from error
+    return factored.multiply_out()
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--source", type=Path, required=True, help="folder of the factored run")
+    add("--run", type=Path, required=True, help="folder of the model's steps")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    args = arguments().parse_args(argv)
+    model = multiply_out(args.source)
+    write_whole(args.run / run_folder.FCN, {"model": model.state_dict()})
+
+
+if __name__ == "__main__":
+    options.command(main)

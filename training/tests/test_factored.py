@@ -1,9 +1,16 @@
 """The factored form of the paper's network."""
 
+from pathlib import Path
+
+import pytest
 import torch
 from torch import nn
 
 from depth_pose_ros.network.fcn import PaperFcn
+from depth_pose_training import factored as command
+from depth_pose_training import run_folder, train_fcn
+from depth_pose_training.checkpoints import CheckpointError, read, write_whole
+from depth_pose_training.errors import UserError
 from depth_pose_training.factored import FactoredPaperFcn
 
 
@@ -43,3 +50,20 @@ def test_far_fewer_numbers_to_train() -> None:
         return sum(p.numel() for p in net.features.parameters())  # type: ignore[union-attr]
 
     assert count(FactoredPaperFcn()) < count(PaperFcn()) / 5
+
+
+def test_a_factored_run_becomes_a_run_of_the_paper(tmp_path: Path) -> None:
+    source, run = tmp_path / "factored", tmp_path / "paper"
+    net = _with_statistics(displacement=False)
+    write_whole(source / run_folder.FCN, {"model": net.state_dict()})
+    command.main(["--source", str(source), "--run", str(run)])
+    plain = PaperFcn()
+    plain.load_state_dict(read(run / run_folder.FCN)["model"])
+    with pytest.raises(CheckpointError, match="--factored"):
+        command.multiply_out(run)
+
+
+def test_only_the_papers_network_has_factors() -> None:
+    options = ["--fcn", "compact", "--factored", "--data", "x", "--validation", "x", "--out", "x"]
+    with pytest.raises(UserError, match="--fcn paper"):
+        train_fcn.run(train_fcn.arguments().parse_args(options))
