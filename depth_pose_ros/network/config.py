@@ -115,7 +115,8 @@ def compact() -> ModelConfig:
     return ModelConfig(
         name="compact",
         fcn="compact",
-        metric_units=(64, 64),
+        tower=(16, 16, 32, 32, 16),
+        metric_units=(32, 32),
         shared_tower=True,
         heat_unary=True,
         displacement=True,

@@ -101,7 +101,13 @@ class CropStream:
 
     def _ahead(self, plans: "_Plans") -> Iterator[Batch]:
         if self._workers:
-            yield from DataLoader(plans, batch_size=None, num_workers=self._workers)
+            # Not plain forks: those of a process with native threads (OpenVINO, DDS) can crash.
+            yield from DataLoader(
+                plans,
+                batch_size=None,
+                num_workers=self._workers,
+                multiprocessing_context="forkserver",
+            )
             return
         with ThreadPoolExecutor(1) as thread:
             waiting = thread.submit(plans.__getitem__, 0)
