@@ -1,5 +1,7 @@
 """Runtimes: OpenVINO gives what torch gives; the choice between them."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,3 +143,24 @@ def test_the_choice_of_a_backend(monkeypatch: pytest.MonkeyPatch) -> None:
         choose_backend("openvino-int8", CPU)
     with pytest.raises(ValueError, match="threads"):
         make_runtime(_network(compact()), Finder(FinderConfig()), CPU, "torch", threads=0)
+
+
+#: Models come and go out of order, then a signal comes.
+_SIGNAL = """
+import gc, signal
+import torch
+from depth_pose_ros.runtime.openvino_models import compile_model, convert
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+made = [compile_model(convert(torch.nn.ReLU(), (1, 1, 8, 8)), 1) for _ in range(4)]
+for _ in range(4):
+    made.pop(0)
+    gc.collect()
+    signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+def test_signals_are_handled_after_models_have_gone() -> None:
+    pytest.importorskip("openvino")
+    done = subprocess.run([sys.executable, "-c", _SIGNAL], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["handled"] * 4

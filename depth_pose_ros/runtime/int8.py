@@ -9,6 +9,8 @@ from pathlib import Path
 import openvino as ov
 from torch import nn
 
+from depth_pose_ros.runtime.openvino_models import core
+
 _KEY = ["depth_pose_ros", "fingerprint"]
 
 
@@ -46,7 +48,7 @@ def read(path: Path, fcn: nn.Module) -> ov.Model:
             f"there is no {path}: make it with `python -m depth_pose_training.quantise`, or use "
             "another backend"
         )
-    model = ov.Core().read_model(path)
+    model = core().read_model(path)
     if not model.has_rt_info(_KEY) or model.get_rt_info(_KEY).astype(str) != fingerprint(fcn):
         raise Int8Error(
             f"{path} was made from other weights than those beside it: make it again with "

@@ -1,6 +1,7 @@
 """The networks' parts in the shape that OpenVINO runs best, and their conversion in memory."""
 
 import warnings
+from functools import cache
 from typing import Any
 
 import openvino as ov
@@ -157,7 +158,18 @@ def compile_model(model: ov.Model, threads: int, requests: int = 1) -> ov.Compil
         # Pinned threads would wait behind another program's on their core.
         "ENABLE_CPU_PINNING": False,
     }
-    return ov.Core().compile_model(model, "CPU", options)
+    return core().compile_model(model, "CPU", options)
+
+
+@cache
+def core() -> ov.Core:
+    """OpenVINO's core: one for the process, for as long as that lives.
+
+    Its CPU plug-in gives the calling thread another stack for signals and takes it back when it
+    goes.  When several come and go they leave the thread a stack that is freed already, and the
+    next signal (Ctrl-C, the end of a child) ends the process with a segmentation fault.
+    """
+    return ov.Core()
 
 
 def _four_pools(x: Tensor) -> Tensor:
