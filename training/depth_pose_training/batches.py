@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from depth_pose_ros import crops
-from depth_pose_ros.skeleton import MIRROR
+from depth_pose_training.augment import Crops, augment
 from depth_pose_training.synthetic.records import OUTSIDE
 from depth_pose_training.synthetic.shards import Shard, list_shards, read
 
-_MIRROR = np.array(MIRROR)
 #: A joint nearer than this, metres, is one that the truth does not know.
 NEAREST = 0.1
-_SHIFT = 12  #: pixels, at most
-_DEPTH_SHIFT = 0.08  #: metres, at most
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,8 @@ class CropSet:
         joints = np.stack([self._shards[s].joints[i] for s, i in where])
         visible = np.stack([self._shards[s].visible[i] for s, i in where])
         if rng is not None:
-            depth, frame, joints, visible = _augment(depth, frame, joints, visible, rng)
+            other = augment(Crops(depth, frame, joints, visible), rng)
+            depth, frame, joints, visible = other.depth, other.frame, other.joints, other.visible
         return _to_batch(depth, frame, joints, visible)
 
     def epoch(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
@@ -112,42 +110,6 @@ class CropSet:
         order = rng.permutation(len(self))
         for start in range(0, len(order) - size + 1, size):
             yield self.batch(order[start : start + size], rng)
-
-
-def _augment(
-    depth: NDArray[np.int16],
-    frame: NDArray[np.float32],
-    joints: NDArray[np.float32],
-    visible: NDArray[np.uint8],
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
-    """Shift, flip, move in depth, and now and then block a part of each crop out."""
-    out = np.full_like(depth, crops.MISSING)
-    frame, joints, visible = frame.copy(), joints.copy(), visible.copy()
-    h, w = depth.shape[1:]
-    for b in range(len(depth)):
-        dx, dy = (int(v) for v in rng.integers(-_SHIFT, _SHIFT + 1, 2))
-        y0, y1, x0, x1 = max(0, dy), min(h, h + dy), max(0, dx), min(w, w + dx)
-        image = out[b]
-        image[y0:y1, x0:x1] = depth[b, y0 - dy : y1 - dy, x0 - dx : x1 - dx]
-        frame[b, 0] -= dx * frame[b, 2]
-        frame[b, 1] -= dy * frame[b, 2]
-        if rng.random() < 0.5:
-            image[:] = image[:, ::-1].copy()
-            frame[b, 0] = -(frame[b, 0] + (w - 1) * frame[b, 2])
-            joints[b] = joints[b][_MIRROR] * (-1, 1, 1)
-            visible[b] = visible[b][_MIRROR]
-        # A nearer or farther guess of the person's depth: the frame's reference moves, space stays.
-        shift = float(rng.uniform(-_DEPTH_SHIFT, _DEPTH_SHIFT))
-        known = image != crops.MISSING
-        image[known] = np.clip(image[known].astype(np.int32) - int(shift * 1000), -30000, 30000)
-        frame[b, 3] += int(shift * 1000) / 1000
-        if rng.random() < 0.15:
-            bh, bw = (int(v) for v in rng.integers(15, 70, 2))
-            y, x = int(rng.integers(0, h - bh)), int(rng.integers(0, w - bw))
-            nearer = crops.MISSING if rng.random() < 0.4 else int(rng.uniform(-1100, -250))
-            image[y : y + bh, x : x + bw] = nearer
-    return out, frame, joints, visible
 
 
 def _to_batch(
