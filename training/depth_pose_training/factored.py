@@ -2,8 +2,9 @@
 
 The paper's network needs 15 G multiplications a crop, most of them in four wide 5 x 5 and 3 x 3
 convolutions.  Here each of these is a product of three linear ones (1 x 1 down to a few channels,
-k x k, 1 x 1 up) with nothing in between, and batch normalisation follows every layer.  Products of
-linear maps are linear and batch normalisation with fixed statistics is too, so that
+k x k, 1 x 1 up) with nothing in between, and batch normalisation follows every layer, after its
+pool where it has one.  Products of linear maps are linear and batch normalisation with fixed
+statistics is too, and with scales above zero it commutes with pool and ReLU, so that
 :meth:`FactoredPaperFcn.multiply_out` gives the paper's nine layers exactly, as printed: only the
 weights' rank is limited, until the network is trained further in its own form.
 
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from depth_pose_ros.network.fcn import FcnOutput, PaperFcn
 from depth_pose_training import options, run_folder
@@ -46,6 +48,23 @@ class FactoredConv(nn.Module):
         return torch.einsum("or,rsyx,si->oiyx", up, self.middle.weight, down)
 
 
+class PositiveNorm(nn.BatchNorm2d):
+    """Batch normalisation with scales above zero: it commutes with maxima."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C, h, w)."""
+        return F.batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight.abs(),
+            self.bias,
+            self.training,
+            self.momentum or 0.0,
+            self.eps,
+        )
+
+
 class FactoredPaperFcn(nn.Module):
     """:class:`depth_pose_ros.network.fcn.PaperFcn` for training: factors and batch normalisation.
 
@@ -59,13 +78,18 @@ class FactoredPaperFcn(nn.Module):
         super().__init__()
         plain = PaperFcn(displacement)
         layers: list[nn.Module] = []
-        place = 0
-        for layer in plain.features:
-            if isinstance(layer, nn.Conv2d):
-                layers += [_factored(layer, RANKS.get(place)), nn.BatchNorm2d(layer.out_channels)]
-                place += 1
-            else:
-                layers.append(layer)
+        plain_layers = list(plain.features)
+        for place, at in enumerate(
+            i for i, layer in enumerate(plain_layers) if isinstance(layer, nn.Conv2d)
+        ):
+            convolution = plain_layers[at]
+            assert isinstance(convolution, nn.Conv2d)
+            layers.append(_factored(convolution, RANKS.get(place)))
+            # What grows stays in order: a maximum may be taken before it is scaled and cut off at
+            # zero, where there is a fourth of the work.
+            if at + 2 < len(plain_layers) and isinstance(plain_layers[at + 2], nn.MaxPool2d):
+                layers.append(plain_layers[at + 2])
+            layers += [PositiveNorm(convolution.out_channels), nn.ReLU(inplace=True)]
         self.features = nn.Sequential(*layers)
         self.heat, self.depth, self.displacement = plain.heat, plain.depth, plain.displacement
 
@@ -81,13 +105,13 @@ class FactoredPaperFcn(nn.Module):
         plain = PaperFcn(self.displacement is not None)
         targets = (layer for layer in plain.features if isinstance(layer, nn.Conv2d))
         layers = [m for m in self.features if isinstance(m, (FactoredConv, nn.Conv2d))]
-        norms = [m for m in self.features if isinstance(m, nn.BatchNorm2d)]
+        norms = [m for m in self.features if isinstance(m, PositiveNorm)]
         for target, layer, norm in zip(targets, layers, norms, strict=True):
             kernel = layer.product() if isinstance(layer, FactoredConv) else layer.weight
             assert norm.running_mean is not None
             assert norm.running_var is not None
             assert target.bias is not None
-            scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+            scale = norm.weight.abs() / (norm.running_var + norm.eps).sqrt()
             target.weight.copy_(kernel * scale[:, None, None, None])
             target.bias.copy_(norm.bias - norm.running_mean * scale)
         for name in ("heat", "depth", "displacement"):

@@ -11,19 +11,19 @@ from depth_pose_training import factored as command
 from depth_pose_training import run_folder, train_fcn
 from depth_pose_training.checkpoints import CheckpointError, read, write_whole
 from depth_pose_training.errors import UserError
-from depth_pose_training.factored import FactoredPaperFcn
+from depth_pose_training.factored import FactoredPaperFcn, PositiveNorm
 
 
 def _with_statistics(displacement: bool) -> FactoredPaperFcn:
     torch.manual_seed(3)
     net = FactoredPaperFcn(displacement)
     for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, PositiveNorm):
             assert module.running_mean is not None
             assert module.running_var is not None
             nn.init.normal_(module.running_mean, std=0.3)
             nn.init.uniform_(module.running_var, 0.5, 2.0)
-            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.weight, -1.5, 1.5)
             nn.init.normal_(module.bias, std=0.3)
     return net.eval()
 
