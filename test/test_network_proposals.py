@@ -89,6 +89,14 @@ def test_smooth_reading_gives_parabolas_exactly() -> None:
         assert torch.allclose(values, -((px - 81.3) ** 2 + (py - 97.7) ** 2) / 50.0, atol=1e-4)
 
 
+def test_smooth_reading_of_squares_is_that_of_their_pixels() -> None:
+    maps = torch.randn(2, 3, 54, 44)
+    centres = torch.rand(2, 3, 2) * torch.tensor([WIDTH, HEIGHT])
+    pixels = window_pixels(centres, 17, HEIGHT, WIDTH)
+    expected = read_smooth(maps, pixels, 4)
+    assert torch.allclose(read_smooth(maps, pixels, 4, side=17), expected, atol=1e-5)
+
+
 def test_smooth_reading_meets_the_cells_and_stays_finite_at_the_border() -> None:
     maps = torch.randn(1, 2, 54, 44)
     corners = torch.tensor([[0, 0], [172, 212], [175, 215]]).expand(1, 2, 3, 2)

@@ -77,6 +77,21 @@ def test_openvino_gives_what_torch_gives(config: ModelConfig, crops: np.ndarray)
         assert torch.allclose(one, other, atol=1e-4)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_people_side_by_side_are_as_each_alone(threads: int, crops: np.ndarray) -> None:
+    pytest.importorskip("openvino")
+    network, finder = _network(compact()), Finder(FinderConfig())
+    runtime = make_runtime(network, finder, CPU, "openvino", threads)
+    many = np.concatenate((crops, crops[:, :, ::-1], crops[:, ::-1]))
+    frames = np.stack([FRAME] * len(many))
+    for _ in range(3):  # whoever takes which person
+        together = runtime.poses(many, frames, "full")
+        for i in range(len(many)):
+            alone = runtime.poses(many[i : i + 1], frames[i : i + 1], "full")
+            for a, b in zip(together, alone, strict=True):
+                torch.testing.assert_close(a[i : i + 1], b, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("towers", [1, 3])
 @pytest.mark.parametrize("size", [(48, 64), (52, 60)])
 def test_phases_equal_dilation(towers: int, size: tuple[int, int]) -> None:

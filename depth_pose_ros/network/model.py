@@ -161,7 +161,7 @@ class PoseNetwork(nn.Module):
             self.surface_offset,
             self.surface_gate,
         )
-        return Proposals(pixels, points, measured)
+        return Proposals(pixels, points, measured, 0 if single else self.config.window)
 
     def unary_terms(
         self,
@@ -186,7 +186,8 @@ class PoseNetwork(nn.Module):
 
     def heat_features(self, output: FcnOutput, proposals: Proposals) -> Tensor:
         """(B, 19, n): the log-heat at the proposals."""
-        return candidates.read_smooth(log_heat(output), proposals.pixels, self.fcn.stride)
+        heat = log_heat(output)
+        return candidates.read_smooth(heat, proposals.pixels, self.fcn.stride, proposals.side)
 
     def anchors(self, output: FcnOutput, proposals: Proposals) -> Tensor:
         """(B, 18, n, 3) metres: where every edge's child is measured from (pairwise terms)."""

@@ -31,11 +31,13 @@ class Proposals(NamedTuple):
         points: (B, K, n, 3) metres, the joint's position in the optical frame.
         measured: (B, K, n) bool, z comes from the depth measured at the pixel; elsewhere the pixel
             is missing or shows something else (an occluder, the background), and z is the FCN's.
+        side: of the square that the pixels are, row by row; 0 if they are something else.
     """
 
     pixels: Tensor
     points: Tensor
     measured: Tensor
+    side: int = 0
 
 
 def coarse_maximum(output: FcnOutput, stride: int, refine: bool) -> Tensor:
@@ -158,7 +160,7 @@ def read_maps(maps: Tensor, pixels: Tensor, stride: int) -> Tensor:
     return values.view(batch, parts, channels, -1).transpose(2, 3)
 
 
-def read_smooth(maps: Tensor, pixels: Tensor, stride: int) -> Tensor:
+def read_smooth(maps: Tensor, pixels: Tensor, stride: int, side: int = 0) -> Tensor:
     """Cubic (Catmull-Rom) reading of every part's own map at whole pixels.
 
     Unlike bilinear reading it can have its maximum between cells, and gives parabolas, which is
@@ -168,17 +170,27 @@ def read_smooth(maps: Tensor, pixels: Tensor, stride: int) -> Tensor:
         maps: (B, K, h, w), cell (i, j) centred on crop pixel (y, x) = stride * (i, j).
         pixels: (B, K, n, 2) int64, (x, y) in the crop, at most one cell beyond the last.
         stride: crop pixels per cell.
+        side: of the square that the pixels are, row by row: it is much faster to know.
 
     Returns:
         (B, K, n).
     """
-    rows, columns = (torch.from_numpy(_cubic(size, stride)).to(maps) for size in maps.shape[-2:])
+    rows, columns = (_cubic_on(size, stride, maps.device, maps.dtype) for size in maps.shape[-2:])
+    if side:
+        y, x = pixels[:, :, ::side, 1], pixels[:, :, :side, 0]
+        return (rows[y] @ maps @ columns[x].transpose(-1, -2)).flatten(2)
     fine = rows @ maps @ columns.T
     index = pixels[..., 1] * fine.shape[-1] + pixels[..., 0]
     return fine.flatten(2).gather(2, index)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
+def _cubic_on(cells: int, stride: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    # Made outside of inference mode, so that training may use it too.
+    with torch.inference_mode(False):
+        return torch.from_numpy(_cubic(cells, stride)).to(device, dtype)
+
+
 def _cubic(cells: int, stride: int) -> NDArray[np.float64]:
     """(cells * stride, cells) interpolation matrix; beyond the border, the border's value."""
     position = np.arange(cells * stride) / stride

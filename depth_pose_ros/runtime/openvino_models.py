@@ -94,7 +94,7 @@ class MetricNetwork(nn.Module):
         parts: for which parts.
     """
 
-    def __init__(self, matchnet: MatchNet, weights: Tensor, parts: slice) -> None:
+    def __init__(self, matchnet: MatchNet, weights: Tensor, parts: slice | list[int]) -> None:
         super().__init__()
         layers = {
             "weights": weights,

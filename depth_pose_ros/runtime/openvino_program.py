@@ -30,8 +30,12 @@ class Program:
 
     def __call__(self, *arrays: NDArray[np.float32]) -> list[Tensor]:
         """Outputs, which hold until the next call: they are the program's own memory."""
-        self._requests[0].infer(self._shared(0, arrays))
-        return self._results(0)
+        return self.on(0, *arrays)
+
+    def on(self, request: int, *arrays: NDArray[np.float32]) -> list[Tensor]:
+        """As a call, on one of the requests: each may be in use by another thread."""
+        self._requests[request].infer(self._shared(request, arrays))
+        return self._results(request)
 
     def start(self, request: int, arrays: Arrays) -> None:
         """Begin on a request; :meth:`finish` waits for it."""

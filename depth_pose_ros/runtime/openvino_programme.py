@@ -1,10 +1,13 @@
 """The dynamic programme as one OpenVINO model."""
 
+import openvino as ov
 import torch
 from torch import Tensor, nn
 
 from depth_pose_ros.network.inference import schedule
+from depth_pose_ros.network.model import PoseNetwork
 from depth_pose_ros.network.pairwise import factors
+from depth_pose_ros.runtime.openvino_models import convert
 from depth_pose_ros.skeleton import EDGES, NUM_JOINTS
 
 
@@ -47,3 +50,12 @@ class Marginals(nn.Module):
                 likelihood, total = kept[e]
                 marginals[c] = ((marginals[p] / total)[None] @ likelihood)[0]
         return torch.stack(marginals)
+
+
+def marginals_model(network: PoseNetwork) -> ov.Model | None:
+    """The programme; None for a network that reads the best configuration out."""
+    if network.config.readout != "marginals":
+        return None
+    count, points = network.config.proposals, (len(EDGES), network.config.proposals, 3)
+    module = Marginals(network.gamma, network.temperature)
+    return convert(module, (NUM_JOINTS, count), points, points)

@@ -1,0 +1,100 @@
+"""People one after the other, the layers of each shared among the threads."""
+
+from itertools import pairwise
+
+import numpy as np
+import openvino as ov
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from depth_pose_ros.network.fcn import FcnOutput
+from depth_pose_ros.network.model import PoseNetwork, Programs, Stage
+from depth_pose_ros.network.readout import PoseOutput
+from depth_pose_ros.runtime.openvino_models import (
+    MetricNetwork,
+    PhasedTower,
+    SeparateTowers,
+    convert,
+)
+from depth_pose_ros.runtime.openvino_program import Program
+from depth_pose_ros.runtime.openvino_programme import marginals_model
+from depth_pose_ros.skeleton import NUM_JOINTS
+
+
+class LayerByLayer:
+    """For large layers, such as the paper's, which several threads compute faster than one.
+
+    Args:
+        network: float32 on the CPU.
+        threads: processor threads.
+        fcn: the FCN.
+    """
+
+    def __init__(self, network: PoseNetwork, threads: int, fcn: ov.Model) -> None:
+        self.network = network
+        net, config = network.matchnet, network.config
+        large = config.fcn == "paper"
+        self._fcn = Program(fcn, threads if large else 1)
+        count, features = config.proposals, net.patch_weight.shape[1]
+        bounds = np.linspace(0, NUM_JOINTS, min(threads, NUM_JOINTS) + 1).astype(int).tolist()
+        self._groups = [slice(a, b) for a, b in pairwise(bounds)]
+        self._towers: list[Program] = []
+        self._metric: list[Program] = []
+        if net.towers == 1:
+            tower = convert(PhasedTower(net.tower), (1, 1, -1, -1))
+            self._towers = [Program(tower, threads)]
+        for parts in self._groups:
+            with torch.no_grad():
+                metric = MetricNetwork(net, network.match_weight, parts)
+            shape = (parts.stop - parts.start, count, features)
+            self._metric.append(Program(convert(metric, shape), 1))
+            if net.towers > 1:
+                towers = SeparateTowers(net.tower, parts)
+                self._towers.append(Program(convert(towers, (1, shape[0], -1, -1)), 1))
+        tree = marginals_model(network)
+        self._tree = None if tree is None else Program(tree, threads)
+        marginals = None if self._tree is None else self._marginals
+        self.programs: Programs | None = Programs(self._appearance, marginals)
+
+    def poses(
+        self, crops: NDArray[np.float32], frames: NDArray[np.float32], stage: Stage
+    ) -> PoseOutput:
+        """See :class:`depth_pose_ros.runtime.runtime.Runtime`."""
+        people = []
+        for i in range(len(crops)):
+            image, place = (
+                torch.from_numpy(crops[i : i + 1, None]),
+                torch.from_numpy(frames[i : i + 1]),
+            )
+            maps = self.fcn(image)
+            people.append(self.network.complete(maps, image, place, stage, self.programs))
+        return PoseOutput(*(torch.cat(parts) for parts in zip(*people, strict=True)))
+
+    def fcn(self, crops: Tensor) -> FcnOutput:
+        """See :class:`depth_pose_ros.runtime.runtime.Runtime`."""
+        return as_output(self._fcn(crops.numpy()), self.network)
+
+    def _appearance(self, crops: Tensor, pixels: Tensor) -> Tensor:
+        features = self.network.matchnet.gather_features(crops, pixels, self._dense, multiple=4)
+        for program, parts in zip(self._metric, self._groups, strict=True):
+            program.start(0, [features[0, parts].numpy()])
+        return torch.cat([program.finish(0)[0] for program in self._metric])[None]
+
+    def _dense(self, regions: Tensor) -> Tensor:
+        if self.network.matchnet.towers == 1:
+            return self._towers[0](regions.numpy())[0][None]
+        for program, parts in zip(self._towers, self._groups, strict=True):
+            program.start(0, [regions[:, parts].numpy()])
+        return torch.cat([p.finish(0)[0] for p in self._towers], dim=-1)[None]
+
+    def _marginals(self, unary: Tensor, anchors: Tensor, children: Tensor) -> Tensor:
+        assert self._tree is not None
+        (marginals,) = self._tree(*(t[0].numpy() for t in (unary, anchors, children)))
+        return marginals[None]
+
+
+def as_output(maps: list[Tensor], network: PoseNetwork) -> FcnOutput:
+    """An FCN program's outputs as the network's own."""
+    displacement = maps[2] if len(maps) > 2 else None
+    return FcnOutput(maps[0], maps[1], displacement, network.fcn.logits)
