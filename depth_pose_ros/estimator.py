@@ -17,6 +17,7 @@ from depth_pose_ros.pose import Pose
 from depth_pose_ros.runtime.runtime import int8_beside, make_runtime
 from depth_pose_ros.weights import POSE, build_pose, load_modules, resolve
 
+MIN_PERSON_SCORE = 0.35  #: default
 FINDER = "finder"  #: name of the person finder among a weights file's modules
 SMALLEST = 32  #: pixels: no person can be made out in an image smaller than this
 
@@ -52,7 +53,7 @@ class PoseEstimator:
         finder: Finder,
         device: str = "auto",
         max_people: int = 6,
-        min_person_score: float = 0.35,
+        min_person_score: float = MIN_PERSON_SCORE,
         stage: str = "full",
         backend: str = "auto",
         threads: int | None = None,
@@ -79,7 +80,7 @@ class PoseEstimator:
         name_or_path: str | os.PathLike[str] | None = None,
         device: str = "auto",
         max_people: int = 6,
-        min_person_score: float = 0.35,
+        min_person_score: float = MIN_PERSON_SCORE,
         stage: str = "full",
         backend: str = "auto",
         threads: int | None = None,

@@ -15,6 +15,7 @@ from depth_pose_ros.network.finder import Finder, FinderOutput
 SAME_PERSON = 0.30
 #: The crop's reference depth lies on the body's surface, this far in front of the spine, metres.
 SPINE_TO_SURFACE = 0.10
+LEAST_FIND = 0.35  #: lowest score of a find that is worth a pose
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def find(
     finder: Finder,
     depth: NDArray[np.float32],
     camera: Camera,
-    threshold: float = 0.35,
+    threshold: float = LEAST_FIND,
     most: int = 6,
     run: Callable[[NDArray[np.float32]], FinderOutput] | None = None,
 ) -> list[Find]:

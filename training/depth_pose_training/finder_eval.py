@@ -1,13 +1,15 @@
 """How well people are found: ``python -m depth_pose_training.finder_eval --help``.
 
-The person finder alone, on whole frames of any dataset: recall by distance in frames with one
-person, recall of all people, and finds where nobody is, in empty rooms and in others.
+On whole frames of any dataset: recall by distance in frames with one person, recall of all people,
+and finds where nobody is, in empty rooms and in others.  Of the person finder alone, or with
+``--estimator`` of what a user gets: people whose poses are looked at, too.
 """
 
 import argparse
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,15 +18,15 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from depth_pose_ros.estimator import FINDER
+from depth_pose_ros.estimator import FINDER, MIN_PERSON_SCORE, PoseEstimator
 from depth_pose_ros.network.finder import Finder, build_finder
-from depth_pose_ros.people import Find, find
+from depth_pose_ros.people import LEAST_FIND, Find, find
 from depth_pose_ros.weights import load_modules, resolve
 from depth_pose_training import datasets
 from depth_pose_training.datasets import LabelledFrame, registry
 from depth_pose_training.datasets.base import spread
 from depth_pose_training.errors import UserError
-from depth_pose_training.evaluation.predictions import matches, place
+from depth_pose_training.evaluation.predictions import Estimator, matches, place
 
 #: Edges of the distances that recall is reported by, metres.
 DISTANCES = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5)
@@ -55,20 +57,55 @@ class Counts:
     error: list[float]
 
 
-def count(
+@dataclass(frozen=True)
+class Seen:
+    """One frame without its image: who is there, and what was found.
+
+    Attributes:
+        people: (P, 3) metres, the middles of torsos; the labelled person's first, NaN for nobody.
+        asked: (P,) bool, who is to be found.
+        inside: how many of the labelled person's joints are in the image.
+        finds: surest first.
+    """
+
+    people: NDArray[np.float64]
+    asked: NDArray[np.bool_]
+    inside: int
+    finds: Sequence[Find]
+
+
+def look(
     finder: Callable[[LabelledFrame], Sequence[Find]], frames: Iterable[LabelledFrame]
-) -> Counts:
-    """Run a finder on frames and match its finds with people by place."""
+) -> list[Seen]:
+    """Run a finder on frames."""
+    return [
+        Seen(
+            np.array([place(j) for j in (frame.joints, *frame.others)]),
+            np.array([frame.valid.any(), *frame.others_asked]),
+            int(frame.valid.sum()),
+            finder(frame),
+        )
+        for frame in frames
+    ]
+
+
+def poses_as_finds(estimator: Estimator, frame: LabelledFrame) -> list[Find]:
+    """People as the estimator gives them: a find in the middle of each torso."""
+    poses = estimator.estimate(frame.depth, frame.camera)
+    return [Find(place(p.joints), p.score) for p in poses]
+
+
+def count(frames: Iterable[Seen], least: float = 0.0) -> Counts:
+    """Match finds of at least that score with people by place."""
     rows, errors = [], []
     for frame in frames:
-        people = np.array([place(j) for j in (frame.joints, *frame.others)])
-        asked = np.array([frame.valid.any(), *frame.others_asked])
-        finds = np.array([f.centre for f in finder(frame)]).reshape(-1, 3)
+        people, asked = frame.people, frame.asked
+        finds = np.array([f.centre for f in frame.finds if f.score >= least]).reshape(-1, 3)
         who = matches(finds, people)
         hit = who >= 0
         errors += np.linalg.norm(finds[hit] - people[who[hit]], axis=1).tolist()
         rows.append((asked.sum(), asked[who[hit]].sum(), (~hit).sum(), people[0, 2],
-                     frame.valid.sum(), not len(frame.others)))  # fmt: skip
+                     frame.inside, len(people) == 1))  # fmt: skip
     if not rows:
         raise UserError("there are no frames to look for people in")
     people, found, false, distance, inside, alone = (np.array(c) for c in zip(*rows, strict=True))
@@ -122,6 +159,21 @@ def table(summary: dict) -> str:
     return "\n".join(lines)
 
 
+def sweep_table(frames: Sequence[Seen], scores: Sequence[float]) -> str:
+    """What other lowest scores would give, a line each."""
+    lines = [f"{'score':<8}{'one':>9}{'all':>9}{'empty':>9}{'false':>9}"]
+    for least in scores:
+        s = summarise(count(frames, least))
+        one = s["one person"][f"{DISTANCES[0]:.1f} to {DISTANCES[-1]:.1f} m"]["found"]
+        shares = (one, s["all people"]["found"], s["empty rooms"]["with finds"])
+        lines.append(
+            f"{least:<8g}"
+            + "".join(f"{_percent(v):>9}" for v in shares)
+            + f"{s['false per frame']:>9.3f}"
+        )
+    return "\n".join(lines)
+
+
 def plot(summary: dict, path: Path) -> None:
     """Recall by distance as bars."""
     from matplotlib.figure import Figure  # only plots need matplotlib
@@ -152,7 +204,7 @@ def _percent(value: float | None) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m depth_pose_training.finder_eval",
-        description="Measure the person finder on whole frames: recall by distance, false finds.",
+        description="Measure who is found in whole frames: recall by distance, false finds.",
     )
     registry.add_arguments(parser)
     parser.set_defaults(data="synthetic")
@@ -160,10 +212,33 @@ def _parser() -> argparse.ArgumentParser:
     add("--weights", help="name or path of the weights (default: the shipped ones)")
     add("--seed", type=int, default=0, help="of rendered frames")
     add("--limit", type=int, help="at most so many frames, evenly spread")
-    add("--threshold", type=float, default=0.35, help="lowest score of a find")
+    add("--estimator", action="store_true", help="the whole estimator, not the finder alone")
+    add("--threshold", type=float, help="lowest score (default: the finder's or the estimator's)")
+    add("--sweep", type=float, nargs="+", default=[], help="also with these lowest scores")
     add("--threads", type=int, default=2)
     add("--out", type=Path, help="folder for summary.json and a plot")
     return parser
+
+
+def _finder(
+    args: argparse.Namespace,
+) -> tuple[Callable[[LabelledFrame], Sequence[Find]], float]:
+    """What finds people, with scores as low as any that is asked about; the score to report at."""
+    if args.estimator:
+        threshold = MIN_PERSON_SCORE if args.threshold is None else args.threshold
+        estimator = PoseEstimator.from_pretrained(
+            args.weights,
+            device="cpu",
+            threads=args.threads,
+            min_person_score=min(threshold, *args.sweep, 1.0),
+        )
+        return partial(poses_as_finds, estimator), threshold
+    finder = load_modules(resolve(args.weights), {FINDER: build_finder})[FINDER]
+    assert isinstance(finder, Finder)
+    finder.eval()
+    threshold = LEAST_FIND if args.threshold is None else args.threshold
+    lowest = min(threshold, *args.sweep, 1.0)
+    return lambda frame: find(finder, frame.depth, frame.camera, lowest), threshold
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -176,19 +251,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.data == "synthetic" and args.motion:
             wanted["seed"] = args.seed
         frames = datasets.open(args.data, args.root, **wanted)
-        finder = load_modules(resolve(args.weights), {FINDER: build_finder})[FINDER]
+        finder, threshold = _finder(args)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    assert isinstance(finder, Finder)
-    finder.eval()
     chosen = spread(frames, args.limit)
-    summary = summarise(
-        count(
-            lambda frame: find(finder, frame.depth, frame.camera, args.threshold),
-            tqdm((frames[i] for i in chosen), total=len(chosen), unit="frame"),
-        )
-    )
+    seen = look(finder, tqdm((frames[i] for i in chosen), total=len(chosen), unit="frame"))
+    summary = summarise(count(seen, threshold))
     print(table(summary))
+    if args.sweep:
+        print(sweep_table(seen, args.sweep))
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
         text = json.dumps(

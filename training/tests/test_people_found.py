@@ -87,16 +87,33 @@ def test_the_finder_is_measured_by_distance(tmp_path):
         centre = place(frame.joints) - (0, 0, 0.1) if known else np.array((0, 0, 2.0))
         return [Find(centre, 0.9)]
 
-    found = finder_eval.summarise(finder_eval.count(finder, [near, near, crowd, empty]))
+    found = finder_eval.summarise(
+        finder_eval.count(finder_eval.look(finder, [near, near, crowd, empty]))
+    )
     assert found["one person"]["2.5 to 3.0 m"] == {"people": 2, "found": 1.0}
     assert found["one person"]["1.0 to 1.5 m"] == {"people": 0, "found": None}
     assert found["all people"] == {"people": 4, "found": 0.75}
     assert found["empty rooms"] == {"rooms": 1, "with finds": 1.0}
     assert found["false per frame"] == 0.25
     assert found["error_mm"] == pytest.approx(100)
-    blind = finder_eval.summarise(finder_eval.count(lambda _: [], [near, empty]))
+    nobody = finder_eval.look(lambda _: [], [near, empty])
+    blind = finder_eval.summarise(finder_eval.count(nobody))
     assert blind["one person"]["1.0 to 4.5 m"] == {"people": 1, "found": 0.0}
     assert blind["empty rooms"]["with finds"] == 0
     assert "2.5 to 3.0 m" in finder_eval.table(found)
     finder_eval.plot(found, tmp_path / "plot.png")
     assert cv2.imread(str(tmp_path / "plot.png")) is not None
+
+
+def test_the_estimators_people_count_as_finds_of_any_lowest_score():
+    frame, body = scene([0.0, 1.2])
+    empty, _ = scene([])
+    says = Says(body, 0.02, 1.25, 3.0)  # scores 1, 0.9, 0.8
+    seen = finder_eval.look(lambda f: finder_eval.poses_as_finds(says, f), [frame, empty])
+    counts = {least: finder_eval.count(seen, least) for least in (0.0, 0.85, 0.95)}
+    assert [(c.found.tolist(), c.false.tolist()) for c in counts.values()] == [
+        ([2, 0], [1, 3]), ([2, 0], [0, 2]), ([1, 0], [0, 1])
+    ]  # fmt: skip
+    lines = finder_eval.sweep_table(seen, [0.0, 0.95]).splitlines()
+    assert lines[1].split() == ["0", "-", "100.0", "%", "100.0", "%", "2.000"]
+    assert lines[2].split() == ["0.95", "-", "50.0", "%", "100.0", "%", "0.500"]
