@@ -98,8 +98,8 @@ _DECLARATIONS = (
     ),
     _Declaration(
         "min_person_score",
-        0.35,
-        "Whoever the network is less sure of than this is taken for furniture.",
+        0.5,
+        "Whoever the networks are less sure of than this is taken for furniture.",
         low=0.0,
         high=1.0,
         structural=True,

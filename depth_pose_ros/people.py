@@ -1,5 +1,6 @@
 """Where people are in a depth image."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +16,10 @@ from depth_pose_ros.network.finder import Finder, FinderOutput
 SAME_PERSON = 0.30
 #: The crop's reference depth lies on the body's surface, this far in front of the spine, metres.
 SPINE_TO_SURFACE = 0.10
-LEAST_FIND = 0.35  #: lowest score of a find that is worth a pose
+#: Lowest score of a find that is worth a pose: low, because the pose has a say too.
+LEAST_FIND = 0.2
+#: Two poses whose joints are nearer to each other than this, metres, in the median, are one person.
+SAME_POSE = 0.15
 
 
 @dataclass(frozen=True)
@@ -120,3 +124,37 @@ def find(
         output = finder(torch.from_numpy(small)[None].to(device))
         output = FinderOutput(*(t.float().cpu() for t in output))
     return pick(output, small_camera, finder.stride, threshold, most)
+
+
+def person_score(find: float, pose: float) -> float:
+    """That somebody is there, by the finder and by the pose network together.
+
+    The geometric mean of their odds.  A network that takes a chair for a person from afar rarely
+    agrees with one that looks for knees in it.
+
+    Args:
+        find, pose: scores in [0, 1].
+
+    Returns:
+        In [0, 1]; their own where both are equal.
+    """
+    yes, no = math.sqrt(find * pose), math.sqrt((1 - find) * (1 - pose))
+    return yes / (yes + no) if yes + no > 0 else 0.5
+
+
+def distinct(joints: NDArray[np.floating], scores: NDArray[np.floating]) -> list[int]:
+    """Which poses are people of their own, surest first.
+
+    The others are a surer pose again: a person found twice, or a pose that slipped onto its
+    neighbour.
+
+    Args:
+        joints: (N, 19, 3) metres.
+        scores: (N,), the surer of two poses stays.
+    """
+    kept: list[int] = []
+    for i in np.argsort(-scores, kind="stable").tolist():
+        apart = np.linalg.norm(joints[kept] - joints[i], axis=-1)
+        if not len(kept) or (np.median(apart, axis=1) > SAME_POSE).all():
+            kept.append(i)
+    return kept

@@ -7,7 +7,15 @@ import torch
 from depth_pose_ros.camera import Camera
 from depth_pose_ros.network.config import ConfigError
 from depth_pose_ros.network.finder import Finder, FinderConfig, FinderOutput, build_finder
-from depth_pose_ros.people import SPINE_TO_SURFACE, find, pick, shrink
+from depth_pose_ros.people import (
+    SAME_POSE,
+    SPINE_TO_SURFACE,
+    distinct,
+    find,
+    person_score,
+    pick,
+    shrink,
+)
 
 CAMERA = Camera(110.0, 110.0, 79.5, 63.5, 160, 128)
 
@@ -92,3 +100,26 @@ def test_configuration_round_trip_and_refusal() -> None:
     assert build_finder(config.to_json()).config == config
     with pytest.raises(ConfigError, match="finder's configuration"):
         FinderConfig.from_json('{"focal": "near"}')
+
+
+@pytest.mark.parametrize(
+    ("found", "pose", "expected"),
+    [(0.3, 0.3, 0.3), (0.5, 0.9, 0.75), (0.9, 0.5, 0.75), (0.2, 0.8, 0.5), (0.0, 0.9, 0.0),
+     (1.0, 0.4, 1.0), (0.0, 1.0, 0.5)],
+)  # fmt: skip
+def test_a_persons_score_is_the_geometric_mean_of_odds(
+    found: float, pose: float, expected: float
+) -> None:
+    assert person_score(found, pose) == pytest.approx(expected)
+
+
+def test_a_pose_on_a_surer_one_is_dropped_and_a_neighbour_is_not() -> None:
+    body = np.random.default_rng(0).uniform((-0.4, -0.8, 2.0), (0.4, 0.8, 2.4), (19, 3))
+    again = body + (0.7 * SAME_POSE, 0.0, 0.0)
+    again[15:] += 0.5  # some limbs elsewhere do not make another person
+    neighbour = body + (0.4, 0.0, 0.0)
+    poses = np.stack((again, neighbour, body))
+    assert distinct(poses, np.array((0.6, 0.7, 0.9))) == [2, 1]
+    assert distinct(poses, np.array((0.95, 0.7, 0.9))) == [0, 1]
+    assert distinct(poses[:1], np.array((0.1,))) == [0]
+    assert distinct(np.zeros((0, 19, 3)), np.zeros(0)) == []
