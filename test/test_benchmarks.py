@@ -67,3 +67,10 @@ def test_what_could_not_be_measured_is_null_with_its_reason() -> None:
     assert "estimate / estimate" in text
     results["mediapipe_pose"] = {"tracked": {"p50": 10.0, "p95": 1.0, "p99": 1.0}}  # type: ignore[dict-item]
     assert report.keys(results)["estimate_over_mediapipe"] == 1.2
+
+
+def test_a_peers_layers_fit_its_input() -> None:
+    from benchmarks.peer_networks import AlexPose
+
+    with torch.inference_mode():
+        assert AlexPose(2).eval()(torch.zeros(1, 1, 220, 220)).shape == (1, 2)
