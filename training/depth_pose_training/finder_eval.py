@@ -108,8 +108,8 @@ def count(frames: Iterable[Seen], least: float = 0.0) -> Counts:
                      frame.inside, len(people) == 1))  # fmt: skip
     if not rows:
         raise UserError("there are no frames to look for people in")
-    people, found, false, distance, inside, alone = (np.array(c) for c in zip(*rows, strict=True))
-    return Counts(people, found, false, distance, inside, alone, errors)
+    wanted, found, false, distance, inside, alone = (np.array(c) for c in zip(*rows, strict=True))
+    return Counts(wanted, found, false, distance, inside, alone, errors)
 
 
 def summarise(c: Counts) -> dict:

@@ -65,7 +65,8 @@ def thin(proposals: Proposals, window: int, stride: int) -> Proposals:
     """Every ``stride``-th row and column of the windows of proposals, their middles among them."""
     rows = torch.arange(window // 2 % stride, window, stride)
     index = (rows[:, None] * window + rows).flatten()
-    return Proposals(*(t[:, :, index] for t in proposals[:3]))
+    pixels, points, measured, _ = proposals
+    return Proposals(pixels[:, :, index], points[:, :, index], measured[:, :, index])
 
 
 def tree_data(

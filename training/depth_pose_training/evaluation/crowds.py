@@ -117,7 +117,7 @@ def measure(crowds: Sequence[Crowd]) -> dict:
         "false_per_frame": _share(false, len(crowds)),
         "pdj_10": _plain(pdj[metrics.PDJ_THRESHOLDS.index(0.10)]),
         "pdj_average": _plain(pdj.mean()),
-        "hands_on_a_neighbour": _plain(np.mean(hands)) if hands else None,
+        "hands_on_a_neighbour": _plain(float(np.mean(hands))) if hands else None,
     }
 
 
