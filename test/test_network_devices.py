@@ -28,7 +28,7 @@ def test_steps_stay_on_their_device(config: ModelConfig) -> None:
     unary = network.unary_terms(output, crops, proposals, phi)
     weights = network.infer(unary, network.pairwise_terms(output, proposals))
     pose = network.readout(output, proposals, weights)
-    assert {t.device.type for t in (*pose, *single)} == {"meta"}
+    assert {t.device.type for t in (*pose, *single) if isinstance(t, torch.Tensor)} == {"meta"}
     assert pose.joints.shape == (2, 19, 3)
 
 
