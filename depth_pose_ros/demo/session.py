@@ -15,6 +15,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from depth_pose_ros.demo.bag_writer import BagWriter
 from depth_pose_ros.demo.frames import DepthSource
+from depth_pose_ros.demo.interrupts import held_back
 from depth_pose_ros.demo.playback import CAMERA_INFO_TOPIC, DEPTH_TOPIC
 from depth_pose_ros.demo.processes import Child
 from depth_pose_ros.demo.recorder import TOPICS, Recorder
@@ -80,28 +81,30 @@ def record(plan: Plan) -> Recorder:
 
     Raises:
         DemoError: the node or the player failed, or nothing came out.
-        KeyboardInterrupt: Ctrl-C; the children have ended, the bag is complete up to then.
+        KeyboardInterrupt: a signal of :mod:`interrupts`; the children have ended, the bag is
+            complete up to then.
     """
     clear_bag(plan.output / BAG)
     topics = {topic: name for topic, (_, name) in TOPICS.items()}
     with (
+        held_back() as check,
         BagWriter(plan.output / BAG, topics) as bag,
-        _spinning(bag, _stride(plan)) as (recorder, executor),
+        _spinning(bag, _stride(plan), check) as (recorder, spin),
         Child(plan.node, plan.output / "node.log") as node,
         Child(_player(plan), plan.output / "player.log", large_images(plan.output)) as player,
     ):
         plan.say("starting the node ...")
-        _wait_for_both(recorder, executor, node, player)
+        _wait_for_both(recorder, spin, node, player)
         plan.say("playing ...")
         recorder.listen_to_camera()
         while player.exit_code is None:
-            executor.spin_once(timeout_sec=_SPIN)
+            spin()
             _must_run(node)
         if player.exit_code != 0:
             raise DemoError(f"the player stopped:\n{player.last_words()}")
         end = time.monotonic() + _LAST_FRAME
         while not recorder.caught_up and time.monotonic() < end:
-            executor.spin_once(timeout_sec=_SPIN)
+            spin()
             _must_run(node)
         if not recorder.film.shots:
             raise DemoError(f"the node published no joints.  Its log ends:\n{node.last_words()}")
@@ -126,15 +129,21 @@ def clear_bag(folder: Path) -> None:
 
 @contextmanager
 def _spinning(
-    bag: BagWriter, depth_stride: int
-) -> Iterator[tuple[Recorder, SingleThreadedExecutor]]:
-    # Without rclpy's handlers: a Ctrl-C is Python's own KeyboardInterrupt, between two spins.
+    bag: BagWriter, depth_stride: int, check: Callable[[], None]
+) -> Iterator[tuple[Recorder, Callable[[], None]]]:
+    """The recorder, and what lets it work for a moment; a signal ends it between two of these."""
+    # Without rclpy's handlers, which would shut it down in the middle of the recording.
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         recorder, executor = Recorder(bag, depth_stride), SingleThreadedExecutor()
         executor.add_node(recorder)
+
+        def spin() -> None:
+            executor.spin_once(timeout_sec=_SPIN)
+            check()
+
         try:
-            yield recorder, executor
+            yield recorder, spin
         finally:
             executor.shutdown()
             recorder.destroy_node()
@@ -143,7 +152,7 @@ def _spinning(
 
 
 def _wait_for_both(
-    recorder: Recorder, executor: SingleThreadedExecutor, node: Child, player: Child
+    recorder: Recorder, spin: Callable[[], None], node: Child, player: Child
 ) -> None:
     """Return once node and player are discovered and the node is active.
 
@@ -171,7 +180,7 @@ def _wait_for_both(
             raise DemoError(
                 f"the node is not ready after {_START:g} s.  Its log ends:\n{node.last_words()}"
             )
-        executor.spin_once(timeout_sec=_SPIN)
+        spin()
     recorder.destroy_client(client)
 
 
