@@ -93,10 +93,37 @@ def keys(message: MarkerArray) -> frozenset[MarkerKey]:
     return frozenset((m.ns, m.id) for m in message.markers if m.action == Marker.ADD)
 
 
+def drawn(people: Iterable[Person], style: MarkerStyle) -> frozenset[MarkerKey]:
+    """:func:`keys` of the message that draws these people."""
+    result: set[MarkerKey] = set()
+    for person in people:
+        joints = set(shown(person, style.min_confidence))
+        result |= {(JOINTS_NS, person.number * IDS_PER_PERSON + joint) for joint in joints}
+        result.add((LABELS_NS, person.number))
+        if any(joints.issuperset(edge) for edge in EDGES):
+            result.add((BONES_NS, person.number))
+    return frozenset(result)
+
+
+def opacities(person: Person) -> NDArray[np.float64]:
+    """(19,) of the joints: how sure each is."""
+    return _FAINTEST + (1 - _FAINTEST) * person.pose.confidence.astype(np.float64)
+
+
+def label(person: Person, style: MarkerStyle) -> str:
+    """Body id and score."""
+    return f"{body_id(person, style.id_prefix)} {person.pose.score:.0%}"
+
+
+def above_head(joints: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(3,): where the label is."""
+    _, axes = body_frame(joints)
+    return joints[INDEX["Head"]] + _LABEL_LIFT * axes[:, 2]
+
+
 def _colours(person: Person) -> list[ColorRGBA]:
     red, green, blue = PALETTE[person.number % len(PALETTE)]
-    opacity = _FAINTEST + (1 - _FAINTEST) * person.pose.confidence.astype(np.float64)
-    return [ColorRGBA(r=red, g=green, b=blue, a=a) for a in opacity.tolist()]
+    return [ColorRGBA(r=red, g=green, b=blue, a=a) for a in opacities(person).tolist()]
 
 
 def _marker(header: Header, ns: str, number: int, kind: int, style: MarkerStyle) -> Marker:
@@ -142,14 +169,9 @@ def _bones(
 
 def _label(header: Header, person: Person, style: MarkerStyle) -> Marker:
     marker = _marker(header, LABELS_NS, person.number, Marker.TEXT_VIEW_FACING, style)
-    marker.pose.position = _above_head(person.pose.joints)
+    x, y, z = above_head(person.pose.joints).tolist()
+    marker.pose.position = Point(x=x, y=y, z=z)
     marker.scale.z = _LABEL_HEIGHT
     marker.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
-    marker.text = f"{body_id(person, style.id_prefix)} {person.pose.score:.0%}"
+    marker.text = label(person, style)
     return marker
-
-
-def _above_head(joints: NDArray[np.float32]) -> Point:
-    _, axes = body_frame(joints)
-    x, y, z = (joints[INDEX["Head"]] + _LABEL_LIFT * axes[:, 2]).tolist()
-    return Point(x=x, y=y, z=z)

@@ -18,6 +18,7 @@ from visualization_msgs.msg import MarkerArray
 from depth_pose_ros import conversions, humans, markers
 from depth_pose_ros.identity import Person
 from depth_pose_ros.overlay import overlay
+from depth_pose_ros.quick_messages import QuickMessages
 
 MARKERS_TOPIC, CLOUD_TOPIC = "~/markers", "~/joints"
 POSES_TOPIC, OVERLAY_TOPIC = "~/poses", "~/overlay"
@@ -50,6 +51,7 @@ class Outputs:
         self._publishers: dict[str, Any] = {}
         self._broadcaster: TransformBroadcaster | None = None
         self._humans: humans.Humans | None = None
+        self._quick = QuickMessages()
         self._drawn: frozenset[markers.MarkerKey] = frozenset()
         self._last_header, self._anybody = Header(), False
         self.own_listeners = 0  #: of the node itself to TF, who do not count
@@ -130,8 +132,8 @@ class Outputs:
         with self._lock:
             if self._broadcaster is not None and people and header.frame_id:
                 id_prefix = self._value("id_prefix")
-                self._broadcaster.sendTransform(
-                    conversions.transforms(header, people, id_prefix, min_confidence)
+                self._broadcaster.pub_tf.publish(
+                    self._quick.transforms(header, people, id_prefix, min_confidence)
                 )
             if publisher := self._listened(CLOUD_TOPIC):
                 publisher.publish(conversions.cloud(header, people, min_confidence))
@@ -158,9 +160,8 @@ class Outputs:
             id_prefix=self._value("id_prefix"),
             min_confidence=self._value("min_confidence"),
         )
-        message = markers.markers(header, people, style, self._drawn)
-        self._drawn = markers.keys(message)
-        publisher.publish(message)
+        publisher.publish(self._quick.markers(header, people, style, self._drawn))
+        self._drawn = markers.drawn(people, style)
 
     def _listened(self, topic: str) -> Any:
         """The topic's publisher, or None where nobody would hear it."""

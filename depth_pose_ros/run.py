@@ -1,5 +1,6 @@
 """Runs the node until it is told to stop."""
 
+import gc
 import sys
 
 import rclpy
@@ -19,6 +20,9 @@ def run(args: list[str] | None = None, make_estimator: EstimatorFactory = load_e
         rclpy.init(args=args)
         node = DepthPoseNode(make_estimator)
         node.autostart()
+        # What is there by now stays: a collector that goes through all of torch holds frames up.
+        gc.collect()
+        gc.freeze()
         stop.spinning = True
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from node_bench import CAMERA, camera_info, depth_image
 from poses import standing
 from rclpy.parameter import Parameter
+from rclpy.serialization import deserialize_message
 from ros_fixtures import Ros
 from test_fuzz_inputs import camera_infos, compressed_images, images, text
 
@@ -42,6 +43,8 @@ class Tap:
 
     def publish(self, message) -> None:
         self._publisher.publish(message)
+        if isinstance(message, bytes):
+            message = deserialize_message(message, self._publisher.msg_type)
         self.last = message
 
     def get_subscription_count(self) -> int:
