@@ -114,8 +114,8 @@ _DECLARATIONS = (
     _Declaration(
         "image_transport",
         "raw",
-        "raw: sensor_msgs/Image on depth/image.  compressedDepth: image_transport's PNGs on the "
-        "topic of that name below it.",
+        "raw: sensor_msgs/Image on depth/image.  compressedDepth: image_transport's PNG or RVL on "
+        "the topic of that name below it.",
         pattern="raw|compressedDepth",
         structural=True,
     ),

@@ -6,6 +6,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from test_rvl import encode
 
 from depth_pose_ros.compressed import decode
 from depth_pose_ros.depth import DepthError
@@ -29,19 +30,28 @@ def png(pixels: np.ndarray, colour_type: int = 0) -> bytes:
     )
 
 
-def message(pixels: np.ndarray, a: float = 0.0, b: float = 0.0) -> bytes:
-    return struct.pack("<iff", 0, a, b) + png(pixels)
+def rvl(pixels: np.ndarray) -> bytes:
+    height, width = pixels.shape
+    return struct.pack("<II", width, height) + encode(pixels)
 
 
-def quantised(metres: np.ndarray, quantisation: float = 100.0, farthest: float = 10.0) -> bytes:
+CODES = {"png": png, "rvl": rvl}
+
+
+def message(pixels: np.ndarray, a: float = 0.0, b: float = 0.0, code: str = "png") -> bytes:
+    return struct.pack("<iff", 0, a, b) + CODES[code](pixels)
+
+
+def quantised(metres: np.ndarray, code: str) -> bytes:
     """32FC1, pixel by pixel as the format says: value = a / depth + b, 0 beyond the farthest."""
+    quantisation, farthest = 100.0, 10.0
     a = quantisation * (quantisation + 1.0)
     b = 1.0 - a / farthest
     values = np.zeros(metres.shape, np.uint16)
     for index, depth in np.ndenumerate(metres):
         if depth < farthest:
             values[index] = int(a / depth + b)
-    return message(values, a, b)
+    return message(values, a, b, code)
 
 
 @pytest.fixture
@@ -52,18 +62,27 @@ def metres() -> np.ndarray:
     return image
 
 
-@pytest.mark.parametrize("ending", ["compressedDepth png", "compressedDepth"])
-@pytest.mark.parametrize("encoding", ["16UC1", "mono16"])
-def test_millimetres_come_back_as_they_were(metres, encoding, ending):
+@pytest.mark.parametrize(
+    ("format_", "code"),
+    [
+        ("16UC1; compressedDepth", "png"),
+        ("16UC1; compressedDepth png", "png"),
+        ("mono16; compressedDepth png", "png"),
+        ("16UC1; compressedDepth rvl", "rvl"),
+        ("16UC1;compressedDepth rvl", "rvl"),
+    ],
+)
+def test_millimetres_come_back_as_they_were(metres, format_, code):
     pixels = np.nan_to_num(metres * 1000).astype(np.uint16)
-    decoded = decode(f"{encoding}; {ending}", message(pixels))
+    decoded = decode(format_, message(pixels, code=code))
     assert decoded.dtype == np.float32
     np.testing.assert_allclose(decoded, pixels * np.float32(0.001), rtol=1e-6)
     assert not decoded[:5].any()
 
 
-def test_metres_come_back_as_exactly_as_they_were_quantised(metres):
-    decoded = decode("32FC1; compressedDepth png", quantised(metres))
+@pytest.mark.parametrize("code", CODES)
+def test_metres_come_back_as_exactly_as_they_were_quantised(metres, code):
+    decoded = decode(f"32FC1; compressedDepth {code}", quantised(metres, code))
     assert not decoded[:5].any(), "NaN is sent as 0 and means nothing was measured"
     # One step of 1 / depth is 1 / a, so of depth at most depth^2 / a.
     step = metres[5:] ** 2 / (100.0 * 101.0)
@@ -78,7 +97,7 @@ def test_our_png_is_one():
 
 
 PIXELS = np.full((HEIGHT, WIDTH), 2000, np.uint16)
-GOOD = message(PIXELS)
+GOOD, GOOD_RVL = message(PIXELS), message(PIXELS, code="rvl")
 EIGHT_BIT = cv2.imencode(".png", np.zeros((HEIGHT, WIDTH), np.uint8))[1].tobytes()
 JPEG = cv2.imencode(".jpg", np.zeros((HEIGHT, WIDTH), np.uint8))[1].tobytes()
 BAD = {
@@ -89,7 +108,12 @@ BAD = {
     "no header": ("16UC1; compressedDepth png", png(PIXELS), "not a PNG"),
     "a JPEG": ("16UC1; compressedDepth png", GOOD[:12] + JPEG, "not a PNG"),
     "8 bits": ("16UC1; compressedDepth png", GOOD[:12] + EIGHT_BIT, "16-bit grey"),
-    "RVL": ("16UC1; compressedDepth rvl", GOOD, "parameter format be png"),
+    "another code": ("16UC1; compressedDepth zstd", GOOD, "parameter format be png or rvl"),
+    "a PNG called RVL": ("16UC1; compressedDepth rvl", GOOD, "damaged"),
+    "RVL called PNG": ("16UC1; compressedDepth png", GOOD_RVL, "not a PNG"),
+    "RVL's header only": ("16UC1; compressedDepth rvl", GOOD_RVL[:20], "truncated"),
+    "half of RVL": ("16UC1; compressedDepth rvl", GOOD_RVL[: len(GOOD_RVL) // 2], "truncated"),
+    "tiny RVL": ("16UC1; compressedDepth rvl", message(PIXELS[:3, :3], code="rvl"), "3 x 3 pixels"),
     "colour's transport": ("16UC1; png compressed ", GOOD, "not compressed depth"),
     "colour": ("bgr8; jpeg compressed bgr8", GOOD, "not compressed depth"),
     "no format": ("", GOOD, "not compressed depth"),
@@ -106,12 +130,14 @@ def test_bad_data_are_refused_with_a_reason(kind):
         decode(format_, data)
 
 
-def test_a_bomb_is_not_unpacked():
-    """A PNG of a few bytes may claim to be of any size."""
-    huge = bytearray(GOOD)
-    huge[12 + 16 : 12 + 24] = struct.pack(">II", 60_000, 60_000)
+@pytest.mark.parametrize("code", CODES)
+def test_a_bomb_is_not_unpacked(code):
+    """An image of a few bytes may claim to be of any size."""
+    good, at, order = {"png": (GOOD, 12 + 16, ">"), "rvl": (GOOD_RVL, 12, "<")}[code]
+    huge = bytearray(good)
+    huge[at : at + 8] = struct.pack(f"{order}II", 60_000, 60_000)
     with pytest.raises(DepthError, match="60000 x 60000"):
-        decode("16UC1; compressedDepth png", bytes(huge))
+        decode(f"16UC1; compressedDepth {code}", bytes(huge))
 
 
 def test_quantisation_that_puts_values_behind_the_camera_gives_no_depth():

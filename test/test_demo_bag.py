@@ -11,6 +11,7 @@ from demo_scene import CAMERA, scene
 from numpy.testing import assert_array_equal
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
+from test_compressed import message as depth_message
 
 from depth_pose_ros.camera import Camera
 from depth_pose_ros.demo.bag import open_bag
@@ -136,8 +137,9 @@ def metres() -> np.ndarray:
         lambda: compressed(png(scene()), "16UC1; png compressed "),
         lambda: compressed(cv2.imencode(".tiff", scene())[1].tobytes(), "16UC1; tiff compressed"),
         lambda: compressed(bytes(12) + png(scene()), "16UC1; compressedDepth png"),
+        lambda: compressed(depth_message(scene(), code="rvl"), "16UC1; compressedDepth rvl"),
     ],
-    ids=["mono16", "padded", "big-endian", "32F", "32F-padded", "png", "tiff", "compressedDepth"],
+    ids=["mono16", "padded", "big-endian", "32F", "32F-padded", "png", "tiff", "depth", "rvl"],
 )
 def test_every_encoding_gives_the_same_millimetres(tmp_path, make: Callable[[], Any]):
     source = open_bag(depth_bag(tmp_path / "bag", make()))
@@ -217,7 +219,7 @@ def test_a_bag_without_depth_images_is_refused(tmp_path):
     )
     with pytest.raises(SourceError, match="has no depth images") as caught:
         open_bag(path)
-    for text in ("/colour (sensor_msgs/msg/Image)", "'mono8'", "'jpeg'", "is quantised"):
+    for text in ("/colour (sensor_msgs/msg/Image)", "'mono8'", "'jpeg'", "quantisation"):
         assert text in str(caught.value)
     with pytest.raises(SourceError, match=r"no depth images on /nothing .*/colour"):
         open_bag(path, topic="/nothing")

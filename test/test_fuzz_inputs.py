@@ -80,8 +80,9 @@ def compressed_images(draw) -> CompressedImage:
     """A good compressedDepth message with bytes changed, cut off or all made up."""
     seed, a, b = draw(st.integers(0, 9)), draw(NUMBERS), draw(NUMBERS)
     pixels = np.random.default_rng(seed).integers(0, 9000, (HEIGHT, WIDTH)).astype(np.uint16)
+    code = draw(st.sampled_from(["png", "rvl"]))
     with np.errstate(over="ignore"):
-        data = bytearray(compressed(pixels, float(np.float32(a)), float(np.float32(b))))
+        data = bytearray(compressed(pixels, float(np.float32(a)), float(np.float32(b)), code))
     for _ in range(draw(st.integers(0, 4))):
         data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
     if draw(st.booleans()):
@@ -89,8 +90,9 @@ def compressed_images(draw) -> CompressedImage:
     if draw(st.integers(0, 9)) == 0:
         data = bytearray(draw(st.binary(max_size=200)))
     if draw(st.integers(0, 9)) == 0 and len(data) >= 36:
-        data[28:36] = struct.pack(">II", draw(UINT32), draw(UINT32))
-    names = ["16UC1; compressedDepth png", "32FC1; compressedDepth", "16UC1; compressedDepth rvl"]
+        at, order = (28, ">") if code == "png" else (12, "<")
+        data[at : at + 8] = struct.pack(f"{order}II", draw(UINT32), draw(UINT32))
+    names = [f"{encoding}; compressedDepth {code}" for encoding in ("16UC1", "32FC1")]
     message = CompressedImage(format=text(draw(st.one_of(st.sampled_from(names), st.text()))))
     message.data.frombytes(bytes(data))
     return message

@@ -10,11 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_pose_ros import compressed
 from depth_pose_ros.depth import DepthError, check_layout, to_metres
-
-_PNG = b"\x89PNG\r\n\x1a\n"
-#: compressed_depth_image_transport puts a header of 12 bytes before the PNG.
-_COMPRESSED_DEPTH_HEADER = 12
 
 
 def decode(message: Any) -> NDArray[np.float32]:
@@ -38,13 +35,9 @@ def _decode_raw(message: Any) -> NDArray[np.float32]:
 
 
 def _decode_compressed(message: Any) -> NDArray[np.float32]:
-    data = np.frombuffer(message.data, np.uint8)
     if "compressedDepth" in message.format:
-        if not message.format.startswith("16UC1"):
-            raise DepthError(f"{message.format!r} is quantised; only 16UC1 is kept as millimetres")
-        data = data[_COMPRESSED_DEPTH_HEADER:]
-        if data[: len(_PNG)].tobytes() != _PNG:
-            raise DepthError("its compressedDepth images are no PNGs (RVL is not supported)")
+        return compressed.decode(message.format, message.data)
+    data = np.frombuffer(message.data, np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     if image is None or image.dtype != np.uint16 or image.ndim != 2:
         raise DepthError(f"its {message.format!r} images are not one 16-bit channel")
