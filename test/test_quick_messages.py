@@ -51,7 +51,7 @@ def test_bytes_are_those_of_the_usual_way(min_confidence):
     quick, previous = QuickMessages(), NOTHING
     look = style(min_confidence)
     for header, people in frames(np.random.default_rng(3), 60, min_confidence):
-        for _ in range(3):  # the second and third time by stencil
+        for _ in range(5):  # the fourth and fifth time by stencil
             plain = markers.markers(header, people, look, previous)
             made = quick.markers(header, people, look, previous)
             assert deserialize_message(made, MarkerArray) == single(plain)
@@ -74,7 +74,7 @@ def test_who_stays_costs_no_new_message(monkeypatch):
     for nanosec in range(10):
         header = Header(stamp=Time(sec=1, nanosec=nanosec), frame_id="camera")
         quick.markers(header, people, style(), NOTHING)
-    assert len(made) == 2  # one to send, one to see where its numbers are
+    assert len(made) == 4  # three to send, one to see where its numbers are
 
 
 def test_a_joint_at_no_place_goes_the_usual_way():
@@ -98,17 +98,21 @@ def test_a_stencil_writes_wherever_its_ink_was_seen():
 
 
 def test_a_stencil_that_would_be_wrong_is_never_used():
-    """The message depends on something that the shape does not tell."""
+    here, there, elsewhere = (ink(v).items()[0] for v in (1.5, 2.5, 7.7))
+
+    def made(stencils, shape, data, sample, value):
+        return stencils.serialised(shape, ink(value), lambda: data, lambda: (sample, ink(7.7)))
+
+    # The message says more than its ink does, and the first stencil is compared whole.
     stencils = Stencils(bytes)
-    makes = iter([b"A" + ink(1.5).items()[0], b"B" + ink(2.5).items()[0]])
-    for value, head in ((1.5, b"A"), (2.5, b"B")):
-        made = stencils.serialised(
-            "shape",
-            ink(value),
-            lambda: next(makes),
-            lambda: (b"?" + ink(7.7).items()[0], ink(7.7)),
-        )
-        assert made == head + ink(value).items()[0]
+    for head in (b"A", b"B", b"C", b"D", b"E"):
+        assert made(stencils, 0, head + here, b"?" + elsewhere, 1.5) == head + here
+    # Once a stencil was right, others are looked at where their ink is.
+    stencils = Stencils(bytes)
+    for data, value in ((here, 1.5),) * 4 + ((there, 2.5),) * 4:
+        assert made(stencils, 0, data, elsewhere, value) == data
+    for _ in range(5):
+        assert made(stencils, 1, here + b"?", b"?" + elsewhere, 1.5) == here + b"?"
 
 
 def test_ink_that_is_not_there_is_refused():
