@@ -21,7 +21,7 @@ from visualization_msgs.msg import MarkerArray
 from depth_pose_ros.demo.clip import builtin_clip
 
 RATE = 30.0
-_FRAMES = 60  # of the clip, again and again
+_FRAMES = 60  # of the clip, forwards and backwards, so that nobody jumps
 _WAIT = 120.0  # seconds for the node's first markers
 _STAMP = struct.Struct("<iI")
 _STAMP_AT = 4  # behind the encapsulation's header, in whatever begins with a std_msgs/Header
@@ -93,7 +93,8 @@ class CameraProcess:
 
     def _publish(self, number: int) -> None:
         # The number travels as the stamp: nothing else comes back unchanged.
-        message = self._messages[number % len(self._messages)]
+        place = number % (2 * _FRAMES)
+        message = self._messages[min(place, 2 * _FRAMES - 1 - place)]
         _STAMP.pack_into(message, _STAMP_AT, 1, number)
         _STAMP.pack_into(self._info, _STAMP_AT, 1, number)
         self._infos.publish(bytes(self._info))

@@ -1,6 +1,7 @@
 """Markers and TF frames of people as bytes, by :mod:`stencil`; as the plain functions make them."""
 
-from collections.abc import Hashable, Sequence, Set
+from collections.abc import Callable, Hashable, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -21,11 +22,16 @@ _ELSEWHERE = Time(sec=0x5A3C71E9, nanosec=0x2D96B35C)  # a stamp that occurs now
 
 
 class QuickMessages:
-    """Makes the messages of one node's frames, each by the help of earlier ones."""
+    """Makes the messages of one node's frames, each by the help of earlier ones.
 
-    def __init__(self) -> None:
-        self._markers = Stencils(lambda data: deserialize_message(data, MarkerArray))
-        self._transforms = Stencils(lambda data: deserialize_message(data, TFMessage))
+    Args:
+        later: has something done that no message waits for; a thread of its own by default.
+    """
+
+    def __init__(self, later: Callable[[Callable[[], None]], object] | None = None) -> None:
+        later = later or ThreadPoolExecutor(1, "stencils").submit
+        self._markers = Stencils(lambda data: deserialize_message(data, MarkerArray), later)
+        self._transforms = Stencils(lambda data: deserialize_message(data, TFMessage), later)
 
     def markers(
         self,

@@ -89,10 +89,13 @@ class Stencils:
     Args:
         read: takes a serialised message apart, so that two can be compared (what lies between their
             fields differs).
+        later: has a stencil made; elsewhere, because the message must not wait for it.
     """
 
-    def __init__(self, read: Callable[[bytes], object]) -> None:
-        self._read = read
+    def __init__(
+        self, read: Callable[[bytes], object], later: Callable[[Callable[[], None]], object]
+    ) -> None:
+        self._read, self._later = read, later
         self._trusted = False
         self._last: Hashable = None
         self._repeats = 0
@@ -123,7 +126,12 @@ class Stencils:
         if self._repeats >= _REPEATS and shape not in self._known:
             if len(self._known) >= _MOST:
                 self._known.clear()
-            self._known[shape] = self._checked(*probe(), ink, data)
+            self._known[shape] = None
+
+            def prepare() -> None:
+                self._known[shape] = self._checked(*probe(), ink, data)
+
+            self._later(prepare)
         return data
 
     def _checked(self, sample: bytes, probe: Ink, ink: Ink, data: bytes) -> Stencil | None:

@@ -1,5 +1,7 @@
 """Messages made by stencil are those made in the usual way, field by field."""
 
+import threading
+
 import numpy as np
 import pytest
 from poses import standing
@@ -26,6 +28,10 @@ def single(message):
     return deserialize_message(serialize_message(message), type(message))
 
 
+def at_once(work):
+    work()
+
+
 def style(min_confidence=0.0):
     return markers.MarkerStyle(0.05, 0.25, "p", min_confidence)
 
@@ -48,7 +54,7 @@ def frames(rng, count, min_confidence):
 
 @pytest.mark.parametrize("min_confidence", [0.0, 0.5, 1.0])
 def test_bytes_are_those_of_the_usual_way(min_confidence):
-    quick, previous = QuickMessages(), NOTHING
+    quick, previous = QuickMessages(at_once), NOTHING
     look = style(min_confidence)
     for header, people in frames(np.random.default_rng(3), 60, min_confidence):
         for _ in range(5):  # the fourth and fifth time by stencil
@@ -68,7 +74,7 @@ def test_bytes_are_those_of_the_usual_way(min_confidence):
 
 
 def test_who_stays_costs_no_new_message(monkeypatch):
-    quick, people, made = QuickMessages(), [Person(1, standing())], []
+    quick, people, made = QuickMessages(at_once), [Person(1, standing())], []
     plain = markers.markers
     monkeypatch.setattr(markers, "markers", lambda *a: made.append(1) or plain(*a))
     for nanosec in range(10):
@@ -77,10 +83,38 @@ def test_who_stays_costs_no_new_message(monkeypatch):
     assert len(made) == 4  # three to send, one to see where its numbers are
 
 
+def test_no_message_waits_for_a_stencil():
+    waiting: list = []
+    quick, people, header = QuickMessages(waiting.append), [Person(1, standing())], Header()
+    for _ in range(6):
+        quick.transforms(header, people, "p", 0.0)
+    assert len(waiting) == 1
+    waiting.pop()()
+    made = quick.transforms(header, people, "p", 0.0)
+    expected = conversions.transforms(header, people, "p", 0.0)
+    assert deserialize_message(made, TFMessage) == TFMessage(transforms=expected)
+
+
+def test_by_default_a_thread_makes_them():
+    quick, people, threads = QuickMessages(), [Person(1, standing())], set()
+    done = threading.Event()
+    real = quick._transforms._checked
+
+    def watched(*arguments):
+        threads.add(threading.current_thread())
+        done.set()
+        return real(*arguments)
+
+    quick._transforms._checked = watched
+    for _ in range(6):
+        quick.transforms(Header(), people, "p", 0.0)
+    assert done.wait(10) and threading.current_thread() not in threads
+
+
 def test_a_joint_at_no_place_goes_the_usual_way():
     pose = standing()
     pose.joints[4] = np.nan
-    quick, header, people = QuickMessages(), Header(frame_id="camera"), [Person(0, pose)]
+    quick, header, people = QuickMessages(at_once), Header(frame_id="camera"), [Person(0, pose)]
     for _ in range(2):
         made = deserialize_message(quick.markers(header, people, style(), NOTHING), MarkerArray)
         assert len(made.markers) == len(markers.drawn(people, style())) == 20
@@ -104,11 +138,11 @@ def test_a_stencil_that_would_be_wrong_is_never_used():
         return stencils.serialised(shape, ink(value), lambda: data, lambda: (sample, ink(7.7)))
 
     # The message says more than its ink does, and the first stencil is compared whole.
-    stencils = Stencils(bytes)
+    stencils = Stencils(bytes, at_once)
     for head in (b"A", b"B", b"C", b"D", b"E"):
         assert made(stencils, 0, head + here, b"?" + elsewhere, 1.5) == head + here
     # Once a stencil was right, others are looked at where their ink is.
-    stencils = Stencils(bytes)
+    stencils = Stencils(bytes, at_once)
     for data, value in ((here, 1.5),) * 4 + ((there, 2.5),) * 4:
         assert made(stencils, 0, data, elsewhere, value) == data
     for _ in range(5):
