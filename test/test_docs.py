@@ -43,7 +43,7 @@ def _general(text: str) -> str:
 
 
 def quoted() -> list[str]:
-    """The messages of the page: code that a list item or the second cell of the table begins with."""
+    """The messages of the page: code that a list item or a second cell of its table begins with."""
     listed = re.findall(r"^- `([^`]+)`", TROUBLE, re.MULTILINE)
     return listed + re.findall(r"^\| (?:OK|WARN|ERROR|STALE) \| `([^`]+)`", TROUBLE, re.MULTILINE)
 
