@@ -137,7 +137,7 @@ def test_a_utd_mhad_sequence_is_flipped_back(tmp_path):
     source = open_source(str(path))
     frames = list(source)
     assert len(source) == 2 and source.fps == 30
-    assert source.camera == Camera(285.63, 285.63, 159.0, 120.0, 320, 240)
+    assert source.camera == Camera(285.63, 285.63, 160.7, 120.0, 320, 240)
     assert frames[1].stamp == pytest.approx(1 / 30)
     assert frames[1].depth.shape == (240, 320) and frames[1].depth.flags.c_contiguous
     assert not frames[0].depth.any()

@@ -10,6 +10,7 @@ from depth_pose_ros.skeleton import INDEX, JOINTS
 from depth_pose_training.datasets import DatasetError, LabelledFrame, UtdMhad
 from depth_pose_training.datasets.base import read, spread
 from depth_pose_training.datasets.utd_mhad import CAMERA, KINECT_V1, Recording, skeleton_at
+from depth_pose_training.datasets.utd_registration import row_offsets
 
 REAL = Path(__file__).parents[2] / "../shared/data/utd_mhad"
 needs_data = pytest.mark.skipif(not REAL.is_dir(), reason=f"UTD-MHAD is not at {REAL}")
@@ -68,10 +69,10 @@ def test_skeleton_is_lagged_mirrored_back_and_in_the_optical_frame(root):
         x, y, z = tracked(root, "a3_s1_t1", name)
         joint = frame.joints[INDEX[name]]
         assert joint == pytest.approx((-(x[2] + x[3]) / 2, -y[4], z[4]))  # time 4 - 1.5
-        # The mirrored image's pixel (README of the data), flipped.
+        # The mirrored image's pixel, flipped, and moved onto the people.
         u = 285.63 * (x[2] + x[3]) / 2 / z[4] + 160
         v = 120 - 285.63 * y[4] / z[4]
-        assert frame.pixels[INDEX[name]] == pytest.approx((319 - u, v))
+        assert frame.pixels[INDEX[name]] == pytest.approx((319 - u + 1.7, v))
 
 
 def test_there_is_no_neck(root):
@@ -200,3 +201,32 @@ def test_joints_lie_on_the_person():
     assert all(offset > 0 for offset in offsets.values())  # a joint is inside the body
     assert offsets["MiddleSpine"] == pytest.approx(0.149, abs=0.03)
     assert offsets["LeftHand"] < 0.05
+
+
+def blob(columns, joint_at):
+    """A frame with a head at 3 m in these columns, and its joint at a column."""
+    depth = np.zeros((240, 320), np.float32)
+    depth[90:110, columns] = 3.0
+    joints = np.full((19, 3), np.nan)
+    joints[INDEX["Head"]] = (
+        (joint_at - CAMERA.cx) * 3 / CAMERA.fx,
+        (100 - CAMERA.cy) * 3 / CAMERA.fy,
+        3,
+    )
+    valid = np.isfinite(joints).all(-1)
+    return LabelledFrame(depth, CAMERA, joints, CAMERA.project(joints), valid, "blob")
+
+
+def test_registration_is_seen_in_the_silhouette():
+    offsets = list(row_offsets(blob(slice(150, 165), 155.3)))
+    assert offsets == pytest.approx([157 - 155.3] * 7)
+    assert not list(row_offsets(blob(slice(150, 155), 152.0)))  # too narrow for a head
+    assert not list(row_offsets(blob(slice(100, 200), 152.0)))  # a wall
+    assert not list(row_offsets(blob(slice(150, 165), 130.0)))  # beside it
+
+
+@needs_data
+def test_skeletons_lie_on_the_people():
+    offsets = [o for frame in read(UtdMhad(REAL, [1, 3, 5]), 60) for o in row_offsets(frame)]
+    assert len(offsets) > 200
+    assert abs(np.median(offsets)) < 0.4
