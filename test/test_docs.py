@@ -1,14 +1,17 @@
 """What the pages in docs/ quote is in the code, and their links lead somewhere."""
 
 import ast
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+PICTURES = sorted((ROOT / "docs" / "pictures").glob("*"))
 TROUBLE = (ROOT / "docs" / "troubleshooting.md").read_text()
 VARYING = "\0"  #: what stands for a part of a message that differs from case to case
 
@@ -136,7 +139,28 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(file), f"{page.name} links to {target}"
 
 
-@pytest.mark.parametrize("picture", sorted((ROOT / "docs" / "pictures").glob("*")), ids=str)
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
 def test_a_picture_is_shown_and_small(picture):
     assert any(f"{picture.parent.name}/{picture.name}" in page.read_text() for page in PAGES)
     assert picture.stat().st_size < 1_000_000
+
+
+def test_mounting_tells_what_the_generator_does():
+    knobs = yaml.safe_load((ROOT / "training" / "configs" / "synthetic.yaml").read_text())
+    cameras, page = knobs["cameras"], (ROOT / "docs" / "mounting.md").read_text()
+    trained = {row[0]: row[1] for row in re.findall(r"^\| (\w+) \| ([^|]+) \|", page, re.MULTILINE)}
+    low, high = cameras["height"]
+    assert trained["height"].startswith(f"{low} to {high} m")
+    down, up = (round(abs(math.degrees(angle))) for angle in cameras["pitch"])
+    assert f"more than {down}° down or {up}° up" in trained["tilt"]
+    aimed, level = (round(math.degrees(cameras[k])) for k in ("aim_sigma", "level_sigma"))
+    assert (
+        f"{100 * cameras['aimed']:.0f} % aimed at a person, give or take {aimed}°"
+        in (trained["tilt"])
+    )
+    assert f"level, give or take {level}°" in trained["tilt"]
+    assert trained["roll"].startswith(f"{math.degrees(cameras['roll_sigma']):.0f}°")
+    (far_low, far_high), (low, high) = cameras["distance"], cameras["near_distance"]
+    near = f"{100 * cameras['near']:.0f} % at {low:g} to {high:g} m"
+    assert trained["distance"].startswith(f"{far_low:g} to {far_high:g} m")
+    assert near in trained["distance"]
