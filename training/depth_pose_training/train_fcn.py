@@ -76,14 +76,26 @@ def picture(model: Fcn, data: CropSet, device: torch.device) -> Image:
 
 
 def learner(
-    model: Fcn, recipe: Recipe, held_out: CropSet, sigma: float, team: Team, plan: Plan
+    model: Fcn,
+    recipe: Recipe,
+    held_out: CropSet,
+    sigma: float,
+    team: Team,
+    plan: Plan,
+    distributions: bool = False,
 ) -> Learner[Batch]:
-    """The network as :func:`depth_pose_training.engine.fit` wants it."""
+    """The network as :func:`depth_pose_training.engine.fit` wants it.
+
+    With ``distributions`` heat maps are taken for the logarithms of distributions, whatever they
+    are meant to be.
+    """
     model.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def loss(module: nn.Module, batch: Batch, step: int) -> Tensor:
         with team.autocast(plan.precision):
             output = module(batch.crops.contiguous(memory_format=torch.channels_last))
+        if distributions:
+            output = output._replace(logits=True)
         return fcn_loss(in_full(output), batch, model.stride, sigma).total
 
     def report() -> dict[str, Any]:
@@ -110,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     data, held_out = CropSet(*args.data, mapped=args.mapped), CropSet(args.validation, mapped=True)
     displacement = args.fcn == "compact"
     model = FactoredPaperFcn() if args.factored else build_fcn(args.fcn, displacement)
-    made = learner(model, recipe, held_out, SIGMA[args.fcn], team, plan)
+    made = learner(model, recipe, held_out, SIGMA[args.fcn], team, plan, args.distributions)
     if args.freeze_first:  # after the optimiser has it, so that checkpoints stay alike
         next(m for m in model.modules() if isinstance(m, nn.Conv2d)).requires_grad_(False)
     return engine.fit(
@@ -140,6 +152,12 @@ def arguments() -> argparse.ArgumentParser:
         "--freeze-first",
         action="store_true",
         help="leave the first convolution as it is: half the time of the factored network's step",
+    )
+    add(
+        "--distributions",
+        action="store_true",
+        help="a start for the paper's network: heat maps as logarithms of distributions, by "
+        "cross-entropy; then without, by Eqn. 6",
     )
     add("--optimiser", choices=("sgd", "adamw"), help="default: the paper's, or adamw for compact")
     add("--rate", type=float, help="highest learning rate")

@@ -12,8 +12,8 @@ from depth_pose_ros.network.fcn import FcnOutput
 from depth_pose_ros.network.finder import FinderOutput
 from depth_pose_ros.skeleton import EDGES, MIRROR
 from depth_pose_training import augment, train_fcn, train_finder
-from depth_pose_training.batches import CropSet
-from depth_pose_training.losses import fcn_loss, gaussian_targets
+from depth_pose_training.batches import Batch, CropSet
+from depth_pose_training.losses import FcnLoss, fcn_loss, gaussian_targets
 from depth_pose_training.schedule import one_cycle
 from depth_pose_training.synthetic import shards
 
@@ -151,6 +151,23 @@ def test_training_learns_writes_and_resumes(folder: Path, tmp_path: Path) -> Non
     assert [entry["step"] for entry in log] == [4, 8]
     assert log[1]["loss"] < log[0]["loss"]
     assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 8
+
+
+def test_the_papers_network_may_start_with_distributions(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--data", str(folder), "--validation", str(folder), "--out", str(tmp_path / "run")]
+    options += ["--fcn", "paper", "--factored", "--batch", "2", "--checkpoint-every", "1"]
+    asked: list[bool] = []
+
+    def loss(output: FcnOutput, batch: Batch, stride: int, sigma: float) -> FcnLoss:
+        asked.append(output.logits)
+        return fcn_loss(output, batch, stride, sigma)
+
+    monkeypatch.setattr(train_fcn, "fcn_loss", loss)
+    for extra in (["--distributions", "--steps", "1"], ["--steps", "2"]):
+        train_fcn.main([*options, *extra])
+    assert asked == [True, False]
 
 
 def test_the_finder_learns_and_is_measured(folder: Path, tmp_path: Path) -> None:
