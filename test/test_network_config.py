@@ -17,7 +17,7 @@ def test_json_round_trip(config: ModelConfig) -> None:
 def test_paper_has_no_extensions() -> None:
     config = paper()
     assert (config.fcn, config.readout, config.proposals) == ("paper", "best", 289)
-    assert not (config.shared_tower or config.heat_unary or config.displacement)
+    assert not (config.shared_tower or config.heat_unary or config.displacement or config.person)
 
 
 def test_unknown_keys_are_named() -> None:
@@ -39,6 +39,8 @@ def test_unknown_keys_are_named() -> None:
         ('{"tower": [24, 64]}', "tower must be 5"),
         ('{"shared_tower": 1}', "shared_tower"),
         ('{"name": 3}', "name"),
+        ('{"person": 1}', "person"),
+        ('{"person": true, "fcn": "paper"}', "person needs the compact fcn"),
     ],
 )
 def test_bad_values_are_named(text: str, complaint: str) -> None:

@@ -222,3 +222,19 @@ def test_bad_input_is_named(
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
         _small(compact())(torch.zeros(crops), torch.zeros(frames), stage=stage)
+
+
+def test_the_score_is_the_person_heads_where_there_is_one() -> None:
+    torch.manual_seed(0)
+    network = PoseNetwork(replace(compact(), person=True)).eval()
+    assert network.person is not None
+    crops = torch.rand(2, 1, 216, 176)
+    frames = torch.tensor([[0.0, 0.0, 0.011, 3.0]] * 2)
+    with torch.no_grad():
+        context = network.fcn(crops).context
+        assert context.shape == (2, network.fcn.contexts)
+        expected = network.person(context).sigmoid()
+        network.person.logit.bias += 1
+        other = network.person(context).sigmoid()
+        assert (other > expected).all()
+        torch.testing.assert_close(network(crops, frames, "fcn").score, other)

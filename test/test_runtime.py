@@ -46,7 +46,11 @@ def crops() -> np.ndarray:
 
 CONFIGS = pytest.mark.parametrize(
     "config",
-    [compact(), replace(compact(), readout="best", displacement=False), paper()],
+    [
+        replace(compact(), person=True),
+        replace(compact(), readout="best", displacement=False),
+        paper(),
+    ],
     ids=["compact", "compact best", "paper"],
 )
 
@@ -135,7 +139,7 @@ def test_int8_of_other_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(int8.Int8Error, match="quantise"):
         make_runtime(network, finder, CPU, "openvino-int8", int8=path)
     int8.write(path, convert(FcnMaps(network.fcn), (1, 1, HEIGHT, WIDTH)), network.fcn)
-    assert len(int8.read(path, network.fcn).outputs) == 3
+    assert len(int8.read(path, network.fcn).outputs) == 4
     with pytest.raises(int8.Int8Error, match="other weights"):
         make_runtime(other, finder, CPU, "openvino-int8", int8=path)
     with pytest.raises(ValueError, match="beside it"):

@@ -29,6 +29,7 @@ class ModelConfig:
         displacement: extension; psi is taken of the displacement minus its prediction by the FCN.
         readout: ``"best"``, the highest scoring configuration (Eqn. 5), or, an extension,
             ``"marginals"``, the expectation under the tree's sum-product marginals.
+        person: extension; a head of the compact FCN says whether a crop holds a person at all.
 
     Raises:
         ConfigError: a value outside its range.
@@ -45,18 +46,21 @@ class ModelConfig:
     heat_unary: bool = False
     displacement: bool = False
     readout: Readout = "best"
+    person: bool = False
 
     def __post_init__(self) -> None:
         for field, names in (("fcn", get_args(FcnName)), ("readout", get_args(Readout))):
             if getattr(self, field) not in names:
                 raise ConfigError(f"{field} must be one of {names}, got {getattr(self, field)!r}")
-        for field in ("shared_tower", "heat_unary", "displacement"):
+        for field in ("shared_tower", "heat_unary", "displacement", "person"):
             if not isinstance(getattr(self, field), bool):
                 raise ConfigError(f"{field} must be true or false, got {getattr(self, field)!r}")
         for field, length in (("tower", 5), ("metric_units", 2)):
             value = getattr(self, field)
             if not (isinstance(value, tuple) and len(value) == length and all(map(_size, value))):
                 raise ConfigError(f"{field} must be {length} positive integers, got {value!r}")
+        if self.person and self.fcn != "compact":
+            raise ConfigError(f"person needs the compact fcn, not {self.fcn!r}")
         for field in ("window", "patch", "templates"):
             if not _size(getattr(self, field)):
                 raise ConfigError(

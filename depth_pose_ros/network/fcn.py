@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from depth_pose_ros.network.config import FcnName
+from depth_pose_ros.network.person import context
 from depth_pose_ros.skeleton import EDGES, NUM_JOINTS
 
 
@@ -25,12 +26,14 @@ class FcnOutput(NamedTuple):
             extension).
         logits: ``heat`` goes through a softmax over the cells (compact network); if False it is
             a regressed Gaussian of height 1 (paper, Eqn. 6).
+        context: (B, F) or None; what :class:`depth_pose_ros.network.person.PersonHead` looks at.
     """
 
     heat: Tensor
     depth: Tensor
     displacement: Tensor | None
     logits: bool
+    context: Tensor | None = None
 
 
 #: Added to regressed Gaussians before they are normalised: keeps their logarithm finite.
@@ -106,10 +109,12 @@ class CompactFcn(nn.Module):
     Attributes:
         stride: input pixels per heat-map cell.
         logits: what its heat maps are, see :class:`FcnOutput`.
+        contexts: numbers in its context.
     """
 
     stride = 4
     logits = True
+    contexts = 7 * 128 + 2 * 64 + NUM_JOINTS
 
     def __init__(self, displacement: bool = True) -> None:
         super().__init__()
@@ -133,10 +138,12 @@ class CompactFcn(nn.Module):
         """(B, 1, H, W) crops -> maps of stride 4; ``heat`` are logits."""
         c4 = self.down4(self.stem(crops))
         c8 = self.down8(c4)
-        p8 = self.up8(c8 + _upsample_to(self.lift8(self.down16(c8)), c8))
+        c16 = self.down16(c8)
+        p8 = self.up8(c8 + _upsample_to(self.lift8(c16), c8))
         p4 = self.up4(self.lateral4(c4) + _upsample_to(self.lift4(p8), c4))
         displacement = None if self.displacement is None else self.displacement(p4)
-        return FcnOutput(self.heat(p4), self.depth(p4), displacement, self.logits)
+        heat = self.heat(p4)
+        return FcnOutput(heat, self.depth(p4), displacement, self.logits, context(c16, p4, heat))
 
 
 class Residual(nn.Module):

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from depth_pose_ros.network import proposals as candidates
 from depth_pose_ros.network.config import ModelConfig
-from depth_pose_ros.network.fcn import FcnOutput, build_fcn, log_heat
+from depth_pose_ros.network.fcn import CompactFcn, FcnOutput, build_fcn, log_heat
 from depth_pose_ros.network.indices import index_on
 from depth_pose_ros.network.inference import max_sum, sum_product
 from depth_pose_ros.network.matchnet import MatchNet
 from depth_pose_ros.network.pairwise import deformation
+from depth_pose_ros.network.person import PersonHead
 from depth_pose_ros.network.proposals import Proposals
 from depth_pose_ros.network.readout import (
     PoseOutput,
@@ -81,6 +82,7 @@ class PoseNetwork(nn.Module):
         self.match_weight = nn.Parameter(torch.ones(NUM_JOINTS, config.templates))
         self.heat_weight = nn.Parameter(torch.ones(NUM_JOINTS)) if config.heat_unary else None
         self.gamma = nn.Parameter(torch.zeros(len(EDGES), 6))
+        self.person = PersonHead(CompactFcn.contexts) if config.person else None
         self.register_buffer("surface_offset", torch.zeros(NUM_JOINTS))
         self.register_buffer("surface_gate", torch.tensor(0.15))
         self.register_buffer("temperature", torch.tensor(1.0))
@@ -261,7 +263,11 @@ class PoseNetwork(nn.Module):
         visible = (weights * proposals.measured).sum(2).clamp(0, 1)
         heat = heat_in_window(output, self.fcn.stride, pixels)
         confidence = calibrated(joint_confidence(heat, visible), self.calibration)
-        return PoseOutput(joints, pixels, confidence, person_score(heat))
+        if self.person is not None and output.context is not None:
+            score = self.person(output.context).sigmoid()
+        else:
+            score = person_score(heat)
+        return PoseOutput(joints, pixels, confidence, score)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any

@@ -70,4 +70,5 @@ class CudaFcn:
         with torch.autocast("cuda", torch.float16, cache_enabled=False):
             maps: FcnOutput = self._source(crops)
         displacement = None if maps.displacement is None else maps.displacement.float()
-        return FcnOutput(maps.heat.float(), maps.depth.float(), displacement, maps.logits)
+        context = None if maps.context is None else maps.context.float()
+        return FcnOutput(maps.heat.float(), maps.depth.float(), displacement, maps.logits, context)

@@ -16,6 +16,7 @@ from depth_pose_ros.runtime.openvino_models import (
     PhasedTower,
     SeparateTowers,
     convert,
+    fcn_output,
 )
 from depth_pose_ros.runtime.openvino_program import Program
 from depth_pose_ros.runtime.openvino_programme import marginals_model
@@ -96,5 +97,4 @@ class LayerByLayer:
 
 def as_output(maps: list[Tensor], network: PoseNetwork) -> FcnOutput:
     """An FCN program's outputs as the network's own."""
-    displacement = maps[2] if len(maps) > 2 else None
-    return FcnOutput(maps[0], maps[1], displacement, network.fcn.logits)
+    return fcn_output(maps, network.config.displacement, network.fcn.logits)

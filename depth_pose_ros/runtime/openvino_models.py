@@ -1,6 +1,7 @@
 """The networks' parts in the shape that OpenVINO runs best, and their conversion in memory."""
 
 import warnings
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,7 @@ from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from depth_pose_ros.network.fcn import FcnOutput
 from depth_pose_ros.network.finder import Finder
 from depth_pose_ros.network.matchnet import MatchNet
 from depth_pose_ros.network.tower import Tower
@@ -19,15 +21,23 @@ _EXAMPLE = 96  # a size to trace open sides with
 
 
 class FcnMaps(nn.Module):
-    """An FCN whose maps are a plain tuple: heat, depth and, where it has them, displacements."""
+    """An FCN with a plain tuple: heat, depth and, where it has them, displacements and context."""
 
     def __init__(self, fcn: nn.Module) -> None:
         super().__init__()
         self.fcn = fcn
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
-        output = self.fcn(crops)
-        return tuple(maps for maps in output[:3] if maps is not None)
+        output: FcnOutput = self.fcn(crops)
+        parts = (output.heat, output.depth, output.displacement, output.context)
+        return tuple(part for part in parts if part is not None)
+
+
+def fcn_output(parts: Sequence[Tensor], displacement: bool, logits: bool) -> FcnOutput:
+    """:class:`FcnMaps`' tuple as what it was made from."""
+    others = list(parts[2:])
+    moves = others.pop(0) if displacement else None
+    return FcnOutput(parts[0], parts[1], moves, logits, others[0] if others else None)
 
 
 class FinderMaps(nn.Module):

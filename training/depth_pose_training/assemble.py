@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from depth_pose_ros import weights
@@ -15,6 +16,8 @@ from depth_pose_training.run_folder import RunError
 def assemble(run: Path, finder: Path, out: Path, fcn: Path | None = None) -> None:
     """Write the pose network of a run and a person finder into one safetensors file.
 
+    With the head that :mod:`depth_pose_training.train_person` made, where there is one.
+
     Args:
         run: folder with all of Algorithm 1's steps.
         finder: checkpoint of :mod:`depth_pose_training.train_finder`.
@@ -25,6 +28,7 @@ def assemble(run: Path, finder: Path, out: Path, fcn: Path | None = None) -> Non
         RunError: a step is missing, or a file does not fit.
     """
     config = run_folder.kept_config(run)
+    config = replace(config, person=(run / run_folder.PERSON).exists())
     need = (
         run_folder.FCN,
         run_folder.SURFACE,

@@ -28,6 +28,7 @@ STEPS = (
     "surface",
     "templates",
     "train_matchnet",
+    "train_person",
     "learn_inference",
     "finetune",
     "algorithm1",

@@ -29,6 +29,7 @@ TEMPLATES = "templates.pt"  #: step 2, templates
 MATCHNET = "matchnet.pt"  #: step 2, train_matchnet
 MATCHNET_LOG = "matchnet.jsonl"
 INFERENCE = "inference.pt"  #: step 3, learn_inference
+PERSON = "person.pt"  #: train_person, last
 
 
 class RunError(UserError):
@@ -128,6 +129,8 @@ def load_network(
             network.matchnet.load_state_dict(read(paths[MATCHNET])["model"])
         if paths[SURFACE].exists():
             _copy(network.surface_offset, read(paths[SURFACE])["surface_offset"])
+        if network.person is not None:
+            network.person.load_state_dict(read(run / PERSON)["model"])
         if paths[INFERENCE].exists():
             own = network.state_dict()  # shares its tensors
             for key, value in read(paths[INFERENCE])["model"].items():

@@ -1,0 +1,124 @@
+"""Whether a crop holds a person: candidates, learning, and what becomes of it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stick_figures import TINY, write_figures
+from test_fcn_training import make_shard
+
+from depth_pose_ros import people, weights
+from depth_pose_ros.camera import Camera
+from depth_pose_ros.network.fcn import CompactFcn
+from depth_pose_ros.network.finder import Finder, FinderConfig
+from depth_pose_ros.network.model import PoseNetwork
+from depth_pose_ros.network.person import PersonHead
+from depth_pose_training import assemble, run_folder, train_person
+from depth_pose_training.batches import CropSet
+from depth_pose_training.checkpoints import read, write_whole
+from depth_pose_training.datasets import LabelledFrame
+from depth_pose_training.errors import UserError
+from depth_pose_training.synthetic import shards
+from depth_pose_training.train_person import Candidates, labels, learn, loss, people_only, report
+
+
+def frame(*places: tuple[float, float, float] | None, asked: tuple[bool, ...]) -> LabelledFrame:
+    """People whose joints are all at one place; the first one's are None where nobody is."""
+    joints = [np.full((19, 3), np.nan) if p is None else np.tile(p, (19, 1)) for p in places]
+    camera = Camera(100, 100, 50, 40, 100, 80)
+    others = np.array(joints[1:]).reshape(-1, 19, 3)
+    return LabelledFrame(
+        np.zeros((80, 100), np.float32), camera, joints[0], np.zeros((19, 2)),
+        np.full(19, asked[0]), "made up", others, np.array(asked[1:], bool),
+    )  # fmt: skip
+
+
+def test_a_find_is_a_person_nobody_or_not_said() -> None:
+    found = np.array([(0.1, 0, 2), (0.3, 0, 2), (1.2, 0, 2), (3.0, 0, 2)])
+    some = frame((0.0, 0.0, 2.0), (1.0, 0.0, 2.0), asked=(True, False))
+    # Twice the same person; somebody too hidden to be asked for; nobody.
+    np.testing.assert_array_equal(labels(found, some), [1, 1, np.nan, 0])
+    np.testing.assert_array_equal(labels(found, frame(None, asked=(False,))), [0, 0, 0, 0])
+    assert labels(np.empty((0, 3)), some).shape == (0,)
+
+
+def test_the_loss_is_of_the_score_that_the_estimator_makes() -> None:
+    head = PersonHead(4).eval()
+    batch = Candidates(torch.randn(5, 4), torch.randn(5), torch.tensor([0.0, 1, 1, 0, 1]))
+    with torch.no_grad():
+        pose = head(batch.context).sigmoid()
+        scores = [
+            people.person_score(float(f), float(p))
+            for f, p in zip(batch.find.sigmoid(), pose, strict=True)
+        ]
+        expected = torch.nn.functional.binary_cross_entropy(torch.tensor(scores), batch.person)
+        torch.testing.assert_close(loss(head, batch), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_head_learns_what_the_finder_does_not_know() -> None:
+    torch.manual_seed(0)
+    context = torch.randn(600, 12) * 3 + 1
+    person = (context[:, 2] > 1).float()
+    data = Candidates(context, torch.zeros(600), person)
+    head = PersonHead(12)
+    learn(head, data, 20, 1e-2)
+    assert report(head, data)["right"] > 0.95
+    torch.testing.assert_close(head.mean, context.mean(0))
+
+
+def test_the_command_and_the_weights_it_ends_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, run = tmp_path / "data", tmp_path / "run"
+    data.mkdir()
+    shards.write(data / "shard_00000.npz", make_shard(4, 0))
+    write_figures(tmp_path / "crops", 5, seed=1)
+    torch.manual_seed(0)
+    network = PoseNetwork(TINY)
+    run.mkdir()
+    (run / run_folder.CONFIG).write_text(TINY.to_json())
+    write_whole(run / run_folder.FCN, {"model": network.fcn.state_dict()})
+    write_whole(tmp_path / "finder.pt", {"model": Finder(FinderConfig()).state_dict()})
+    find = people.Find(np.array((0.1, 0.0, 1.9)), 0.4)
+    away = people.Find(np.array((1.5, 0.0, 3.9)), 0.3)
+    monkeypatch.setattr(train_person, "find", lambda *_: [find, away])
+    options = ["--run", str(run), "--finder", str(tmp_path / "finder.pt"), "--data", str(data)]
+    options += ["--validation", str(data), "--people", str(tmp_path / "crops"), "--threads", "1"]
+    train_person.main(options)
+    entry = json.loads((run / "person.jsonl").read_text())
+    # Twice, once mirrored, four frames with somebody and nobody, and five crops.
+    assert (entry["candidates"], entry["people"]) == (2 * (4 * 2 + 5), 2 * (4 + 5))
+
+    learned = read(run / run_folder.PERSON)["model"]
+    made = run_folder.load_network(run, replace(TINY, person=True))
+    assert made.person is not None
+    for key, value in made.person.state_dict().items():
+        assert torch.equal(value, learned[key])
+    for name, content in (
+        (run_folder.SURFACE, {"surface_offset": network.surface_offset}),
+        (run_folder.TEMPLATES, {"templates": network.matchnet.templates}),
+        (run_folder.MATCHNET, {"model": network.matchnet.state_dict()}),
+        (run_folder.INFERENCE, {"model": {}}),
+    ):
+        write_whole(run / name, content)
+    assemble.assemble(run, tmp_path / "finder.pt", tmp_path / "out.safetensors")
+    assert weights.load(tmp_path / "out.safetensors").config.person
+
+    monkeypatch.setattr(train_person, "find", lambda *_: [])
+    with pytest.raises(UserError, match="found nobody"):
+        train_person.main(options)
+
+
+def test_crops_of_people_are_seen_from_both_sides(tmp_path: Path) -> None:
+    write_figures(tmp_path, 3, seed=2)
+    fcn = CompactFcn().eval()
+    data = CropSet(tmp_path)
+    seen = people_only(fcn, data, 1.5)
+    images = data.batch(np.arange(3)).crops
+    with torch.no_grad():
+        expected = torch.cat((fcn(images).context, fcn(images.flip(-1)).context))
+    torch.testing.assert_close(seen.context, expected, atol=1e-4, rtol=1e-4)
+    assert seen.find.tolist() == [1.5] * 6 and seen.person.tolist() == [1.0] * 6
