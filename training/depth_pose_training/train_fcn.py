@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from depth_pose_ros.network.fcn import CompactFcn, PaperFcn, build_fcn, heat_probability
+from depth_pose_ros.network.fcn import CompactFcn, FcnOutput, PaperFcn, build_fcn, heat_probability
 from depth_pose_ros.network.proposals import coarse_maximum
 from depth_pose_training import engine, options, run_folder
 from depth_pose_training.batches import Batch, CropSet
@@ -40,7 +40,10 @@ _SHOWN = 6  # crops in TensorBoard's pictures
 def validate(
     model: nn.Module, data: CropSet, device: torch.device, limit: int = 1000
 ) -> dict[str, float]:
-    """Median and mean soft-argmax error (crop pixels) and mean depth error (mm) of shown joints."""
+    """Median and mean error (crop pixels) and mean depth error (mm) of shown joints.
+
+    Of the maps' expectation where they are distributions, else of their maxima.
+    """
     model.eval()
     stride = int(model.stride)  # type: ignore[arg-type]
     errors, depths = [], []
@@ -48,12 +51,15 @@ def validate(
         batch = to_device(data.batch(np.arange(start, min(start + 25, len(data)))), device)
         output = model(batch.crops.contiguous(memory_format=torch.channels_last))
         p = heat_probability(output)
-        rows, columns = (torch.arange(n, device=device) for n in p.shape[-2:])
-        x = (p.sum(2) * columns).sum(-1) * stride
-        y = (p.sum(3) * rows).sum(-1) * stride
+        if output.logits:
+            rows, columns = (torch.arange(n, device=device) for n in p.shape[-2:])
+            x, y = (p.sum(2) * columns).sum(-1), (p.sum(3) * rows).sum(-1)
+            pixels = torch.stack((x, y), -1) * stride
+        else:
+            pixels = coarse_maximum(output, stride, refine=True)
         z = (p * output.depth).sum((2, 3)) + batch.frames[:, None, 3]
         shown = batch.visible == 1
-        errors.append((torch.stack((x, y), -1) - batch.pixels).norm(dim=-1)[shown])
+        errors.append((pixels - batch.pixels).norm(dim=-1)[shown])
         depths.append((z - batch.joints[..., 2]).abs()[shown])
     model.train()
     error, depth = torch.cat(errors), torch.cat(depths)
@@ -66,13 +72,27 @@ def validate(
 
 
 @torch.no_grad()
-def picture(model: Fcn, data: CropSet, device: torch.device) -> Image:
+def picture(model: nn.Module, data: CropSet, device: torch.device) -> Image:
     """The maxima of some held-out crops' heat maps as skeletons, under the truth."""
     model.eval()
     batch = to_device(data.batch(np.linspace(0, len(data) - 1, _SHOWN).astype(np.int64)), device)
     output = model(batch.crops)
     model.train()
-    return skeletons(batch, coarse_maximum(output, model.stride, refine=output.logits))
+    stride = int(model.stride)  # type: ignore[arg-type]
+    return skeletons(batch, coarse_maximum(output, stride, refine=output.logits))
+
+
+class _Distributions(nn.Module):
+    """A network whose heat maps are taken for the logarithms of distributions."""
+
+    def __init__(self, model: Fcn) -> None:
+        super().__init__()
+        self.model, self.stride = model, model.stride
+
+    def forward(self, crops: Tensor) -> FcnOutput:
+        """As the network's own."""
+        output: FcnOutput = self.model(crops)
+        return output._replace(logits=True)
 
 
 def learner(
@@ -90,6 +110,7 @@ def learner(
     are meant to be.
     """
     model.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    shown = _Distributions(model) if distributions else model
 
     def loss(module: nn.Module, batch: Batch, step: int) -> Tensor:
         with team.autocast(plan.precision):
@@ -99,10 +120,10 @@ def learner(
         return fcn_loss(in_full(output), batch, model.stride, sigma).total
 
     def report() -> dict[str, Any]:
-        return validate(model, held_out, team.device)
+        return validate(shown, held_out, team.device)
 
     def draw() -> Image:
-        return picture(model, held_out, team.device)
+        return picture(shown, held_out, team.device)
 
     return Learner(model, model, recipe.make(model), loss, report, draw)
 
