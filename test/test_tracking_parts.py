@@ -140,6 +140,18 @@ def test_a_jump_is_believed_when_it_comes_twice():
     np.testing.assert_allclose(filtered.position, far, atol=0.01)
 
 
+@pytest.mark.parametrize("fps", [10, 30])
+def test_after_two_bad_frames_the_filter_settles(fps):
+    """Less than a jump, one to each side; what comes next is where it was."""
+    filtered, aside = JointFilter(BODY, SURE, 1.0), np.array((0.0, 0.1, 0.0))
+    lively(filtered, BODY, 1 / fps, 20)
+    lively(filtered, BODY + aside, 1 / fps, 1)
+    lively(filtered, BODY - aside / 2, 1 / fps, 1)
+    lively(filtered, BODY, 1 / fps, 4)
+    filtered.predict(1 / fps, np.zeros(3))
+    np.testing.assert_allclose(filtered.position, BODY, atol=0.03)
+
+
 def test_what_is_not_measured_goes_with_the_body():
     dt = 1 / 30
     confidence = np.where(np.arange(NUM_JOINTS) == INDEX["LeftHand"], 0.0, 0.9)

@@ -128,11 +128,15 @@ class JointFilter:
         return variance
 
     def _agitate(self, variance: Array, dt: float) -> None:
-        """An unknown acceleration, held for one step, that adds this variance to positions."""
+        """White noise as acceleration over one step, that adds this variance to positions.
+
+        An acceleration that is held for the step would do worse: velocity would take in twice what
+        position was off by, and swing to and fro when it is itself what was wrong.
+        """
         dt = max(dt, _BRIEFEST)
         self._pp += variance
-        self._pv += 2 * variance / dt
-        self._vv += 4 * variance / dt**2
+        self._pv += 3 / 2 * variance / dt
+        self._vv += 3 * variance / dt**2
 
     def _restart(self, rows: NDArray[np.bool_], joints: Array, noise: Array) -> None:
         self.position[rows], self.velocity[rows] = joints[rows], 0.0
