@@ -16,6 +16,10 @@ from depth_pose_ros.skeleton import EDGES, JOINTS, NUM_JOINTS
 RECORDING = "skeletons.rrd"
 _JOINT_RADIUS, _BONE_RADIUS = 0.025, 0.01  # metres
 _FAINTEST = 60  # of 255, the opacity at confidence 0
+#: Joints lie inside the body: thin points in grey let them be seen through its surface.
+_POINT_FILL = 0.3
+_BACKGROUND = (24, 26, 32)  # RGB
+_EYE, _LOOK_AT = (2.2, -1.0, -0.6), (0.0, 0.2, 3.0)  # metres in the camera's frame: beside it
 _COLOURS = [side_colour(joint)[::-1] for joint in range(NUM_JOINTS)]  # RGB
 
 
@@ -51,7 +55,7 @@ def write_recording(folder: Path, shots: Sequence[Shot], camera: Camera) -> Path
     rr = rerun()
     path = folder / RECORDING
     with rr.RecordingStream("depth_pose_ros") as stream:
-        stream.save(path)
+        stream.save(path, default_blueprint=_blueprint())
         stream.log("/", rr.ViewCoordinates.RDF, static=True)
         stream.log(
             "camera",
@@ -65,13 +69,38 @@ def write_recording(folder: Path, shots: Sequence[Shot], camera: Camera) -> Path
         )
         for shot in shots:
             stream.set_time("stamp", timestamp=np.datetime64(shot.stamp, "ns"))
-            stream.log("camera/depth", rr.DepthImage(shot.depth, meter=1000.0))
+            image = rr.DepthImage(
+                shot.depth, meter=1000.0, colormap="grayscale", point_fill_ratio=_POINT_FILL
+            )
+            stream.log("camera/depth", image)
             # Whoever is not seen any more would stand there for ever.
             stream.log("people", rr.Clear(recursive=True))
             for person in shot.people:
                 _log_person(rr, stream, person)
         stream.flush()
     return path
+
+
+def _blueprint() -> Any:
+    """What the viewer shows at first: the room from beside the camera, and the camera's image."""
+    views = importlib.import_module("rerun.blueprint")
+    eye = views.EyeControls3D(position=_EYE, look_target=_LOOK_AT, eye_up=(0.0, -1.0, 0.0))
+    everything = ["camera/**", "people/**"]
+    return views.Blueprint(
+        views.Horizontal(
+            views.Spatial3DView(
+                name="Room",
+                origin="/",
+                contents=everything,
+                background=_BACKGROUND,
+                line_grid=False,
+                eye_controls=eye,
+            ),
+            views.Spatial2DView(name="Camera", origin="camera", contents=everything),
+            column_shares=[3, 2],
+        ),
+        collapse_panels=True,
+    )
 
 
 def _log_person(rr: ModuleType, stream: Any, person: Person) -> None:
