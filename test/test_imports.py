@@ -55,8 +55,10 @@ OUTER = {
     "outputs",
     "overlay",
     "parameters",
+    "quick_messages",
     "reader",
     "run",
+    "stencil",
 }
 CORE = sorted(
     ".".join(("depth_pose_ros", *p.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
