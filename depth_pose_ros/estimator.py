@@ -12,12 +12,13 @@ from depth_pose_ros import crops
 from depth_pose_ros.camera import Camera
 from depth_pose_ros.network.finder import Finder, build_finder
 from depth_pose_ros.network.model import PoseNetwork, Stage
-from depth_pose_ros.people import Find, distinct, find, person_score
+from depth_pose_ros.people import Find, distinct, find, least_pose_score, person_score
 from depth_pose_ros.pose import Pose
 from depth_pose_ros.runtime.runtime import int8_beside, make_runtime
 from depth_pose_ros.weights import POSE, build_pose, load_modules, resolve
 
 FINDER = "finder"  #: name of the person finder among a weights file's modules
+_ROUNDING = 1e-5  # a score this much too low may be just enough
 MIN_PERSON_SCORE = 0.5  #: default; with 0.45 more people are found, and more chairs
 SMALLEST = 32  #: pixels: no person can be made out in an image smaller than this
 
@@ -128,8 +129,9 @@ class PoseEstimator:
             DepthImageError: not a two-dimensional float image of the camera's size, or too small.
         """
         depth = _checked(depth, camera)
-        finds = find(self._finder, depth, camera, most=self.max_people, run=self._runtime.find)
-        return self.estimate_at(depth, camera, finds)
+        # More than are wanted: some turn out to be nobody.
+        finds = find(self._finder, depth, camera, most=2 * self.max_people, run=self._runtime.find)
+        return self.estimate_at(depth, camera, finds)[: self.max_people]
 
     def estimate_at(
         self, depth: NDArray[np.float32], camera: Camera, finds: list[Find]
@@ -140,16 +142,19 @@ class PoseEstimator:
         frames = [crops.frame_around(f.centre) for f in finds]
         images = np.stack([crops.cut(depth, camera, frame) for frame in frames])
         places = np.stack([frame.as_array() for frame in frames])
-        output = self._runtime.poses(images, places, self._stage)
-        joints, confidence = output.joints.numpy(), output.confidence.numpy()
+        least = np.array([least_pose_score(f.score, self.min_person_score) for f in finds])
+        output = self._runtime.poses(
+            images, places, self._stage, (least - _ROUNDING).astype(np.float32)
+        )
         scores = np.array(
             [person_score(f.score, float(s)) for f, s in zip(finds, output.score, strict=True)]
         )
-        pixels = camera.project(joints).astype(np.float32)
+        (people,) = np.nonzero(scores >= self.min_person_score)
+        joints, confidence = (t.numpy()[people] for t in (output.joints, output.confidence))
+        pixels, scores = camera.project(joints).astype(np.float32), scores[people]
         return [
             Pose(joints[i], pixels[i], confidence[i], float(scores[i]))
             for i in distinct(joints, scores)
-            if scores[i] >= self.min_person_score
         ]
 
 

@@ -16,10 +16,10 @@ from depth_pose_ros.network.finder import Finder, FinderOutput
 SAME_PERSON = 0.30
 #: The crop's reference depth lies on the body's surface, this far in front of the spine, metres.
 SPINE_TO_SURFACE = 0.10
-#: Lowest score of a find that is worth a pose: low, because the pose has a say too.
-LEAST_FIND = 0.2
+#: Lowest score of a find that is worth a closer look: low, because the pose network has a say too.
+LEAST_FIND = 0.1
 #: Two poses whose joints are nearer to each other than this, metres, in the median, are one person.
-SAME_POSE = 0.15
+SAME_POSE = 0.30
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,12 @@ def person_score(find: float, pose: float) -> float:
     """
     yes, no = math.sqrt(find * pose), math.sqrt((1 - find) * (1 - pose))
     return yes / (yes + no) if yes + no > 0 else 0.5
+
+
+def least_pose_score(find: float, person: float) -> float:
+    """Which pose's score makes :func:`person_score` just as much as ``person``."""
+    yes, no = person**2 * (1 - find), (1 - person) ** 2 * find
+    return yes / (yes + no) if yes + no > 0 else 0.0
 
 
 def distinct(joints: NDArray[np.floating], scores: NDArray[np.floating]) -> list[int]:

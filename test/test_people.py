@@ -12,6 +12,7 @@ from depth_pose_ros.people import (
     SPINE_TO_SURFACE,
     distinct,
     find,
+    least_pose_score,
     person_score,
     pick,
     shrink,
@@ -113,11 +114,23 @@ def test_a_persons_score_is_the_geometric_mean_of_odds(
     assert person_score(found, pose) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("find", [0.1, 0.5, 0.93])
+@pytest.mark.parametrize("person", [0.05, 0.5, 0.9])
+def test_the_least_pose_score_is_just_enough(find: float, person: float) -> None:
+    assert person_score(find, least_pose_score(find, person)) == pytest.approx(person)
+
+
+def test_the_least_pose_score_at_the_ends() -> None:
+    assert least_pose_score(0.4, 0.0) == 0.0
+    assert least_pose_score(1.0, 0.7) == 0.0  # a sure find is enough by itself
+    assert least_pose_score(0.0, 0.7) == 1.0
+
+
 def test_a_pose_on_a_surer_one_is_dropped_and_a_neighbour_is_not() -> None:
     body = np.random.default_rng(0).uniform((-0.4, -0.8, 2.0), (0.4, 0.8, 2.4), (19, 3))
     again = body + (0.7 * SAME_POSE, 0.0, 0.0)
     again[15:] += 0.5  # some limbs elsewhere do not make another person
-    neighbour = body + (0.4, 0.0, 0.0)
+    neighbour = body - (0.4, 0.0, 0.0)
     poses = np.stack((again, neighbour, body))
     assert distinct(poses, np.array((0.6, 0.7, 0.9))) == [2, 1]
     assert distinct(poses, np.array((0.95, 0.7, 0.9))) == [0, 1]

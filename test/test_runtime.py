@@ -96,6 +96,32 @@ def test_people_side_by_side_are_as_each_alone(threads: int, crops: np.ndarray) 
                 torch.testing.assert_close(a[i : i + 1], b, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_who_scores_too_little_gets_no_skeleton(backend: str, crops: np.ndarray) -> None:
+    if backend == "openvino":
+        pytest.importorskip("openvino")
+    network, finder = _network(replace(compact(), person=True)), Finder(FinderConfig())
+    runtime = make_runtime(network, finder, CPU, backend, 2)
+    many = np.concatenate((crops, crops[:, :, ::-1]))
+    frames = np.stack([FRAME] * len(many))
+    everybody = runtime.poses(many, frames, "full")
+    least = everybody.score.numpy() + np.array((0.01, -0.01, -0.01, 0.01), np.float32)
+    some = runtime.poses(many, frames, "full", least)
+    torch.testing.assert_close(some.score, everybody.score, atol=1e-5, rtol=0)
+    for a, b in zip(some, everybody, strict=True):
+        torch.testing.assert_close(a[1:3], b[1:3], atol=1e-4, rtol=1e-4)
+    assert some.joints[[0, 3]].isnan().all()
+    assert (some.confidence[[0, 3]] == 0).all()
+    nobody = runtime.poses(many[:1], frames[:1], "full", least[:1])
+    assert nobody.joints.isnan().all()
+
+
+def test_without_a_person_head_everybody_gets_a_skeleton(crops: np.ndarray) -> None:
+    runtime = make_runtime(_network(paper()), Finder(FinderConfig()), CPU, "torch")
+    output = runtime.poses(crops[:1], FRAME[None], "full", np.ones(1, np.float32))
+    assert output.joints.isfinite().all()
+
+
 @pytest.mark.parametrize("towers", [1, 3])
 @pytest.mark.parametrize("size", [(48, 64), (52, 60)])
 def test_phases_equal_dilation(towers: int, size: tuple[int, int]) -> None:

@@ -35,6 +35,14 @@ class FcnOutput(NamedTuple):
     logits: bool
     context: Tensor | None = None
 
+    def of(self, crops: Tensor) -> "FcnOutput":
+        """The maps of some crops, by index."""
+        parts = (self.heat, self.depth, self.displacement, self.context)
+        heat, depth, moves, context = (None if p is None else p[crops] for p in parts)
+        assert heat is not None
+        assert depth is not None
+        return FcnOutput(heat, depth, moves, self.logits, context)
+
 
 #: Added to regressed Gaussians before they are normalised: keeps their logarithm finite.
 _GAUSSIAN_FLOOR = 1e-4

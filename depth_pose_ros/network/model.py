@@ -20,6 +20,7 @@ from depth_pose_ros.network.person import PersonHead
 from depth_pose_ros.network.proposals import Proposals
 from depth_pose_ros.network.readout import (
     PoseOutput,
+    absent,
     calibrated,
     heat_in_window,
     joint_confidence,
@@ -109,6 +110,7 @@ class PoseNetwork(nn.Module):
         frames: Tensor,
         stage: Stage = "full",
         programs: Programs | None = None,
+        least: Tensor | None = None,
     ) -> PoseOutput:
         """All that follows the FCN.
 
@@ -116,7 +118,20 @@ class PoseNetwork(nn.Module):
             output: of the FCN, or of another program that computes the same.
             crops, frames, stage: as of :meth:`forward`.
             programs: other programs for some steps, if any.
+            least: (B,) lowest scores worth a skeleton.  Where the person head gives less the work
+                ends here; see :func:`depth_pose_ros.network.readout.absent`.
         """
+        score = self.presence(output)
+        if least is not None and score is not None and not (score >= least).all():
+            (some,) = torch.nonzero(score >= least, as_tuple=True)
+            result = absent(score)
+            if len(some):
+                skeletons = self.complete(
+                    output.of(some), crops[some], frames[some], stage, programs
+                )
+                for whole, part in zip(result, skeletons, strict=True):
+                    whole[some] = part
+            return result
         proposals = self.propose(output, crops, frames, single=stage == "fcn")
         if stage == "fcn":
             weights = proposals.points.new_ones(proposals.points.shape[:3])
@@ -126,7 +141,13 @@ class PoseNetwork(nn.Module):
                 weights = self.weigh(unary, output, proposals, programs)
             else:
                 weights = self.infer(unary, None)
-        return self.readout(output, proposals, weights)
+        return self.readout(output, proposals, weights, score)
+
+    def presence(self, output: FcnOutput) -> Tensor | None:
+        """(B,) in [0, 1], that a crop holds a person, where a head says so."""
+        if self.person is None or output.context is None:
+            return None
+        return self.person(output.context).sigmoid()
 
     def appearance(self, crops: Tensor, pixels: Tensor) -> Tensor:
         """U of Eqn. 3: the weighted sum of each proposal's match probabilities.
@@ -249,13 +270,20 @@ class PoseNetwork(nn.Module):
         choice = unary.argmax(-1) if pairwise is None else max_sum(unary, pairwise, EDGES)[1]
         return _all_on(choice, unary)
 
-    def readout(self, output: FcnOutput, proposals: Proposals, weights: Tensor) -> PoseOutput:
+    def readout(
+        self,
+        output: FcnOutput,
+        proposals: Proposals,
+        weights: Tensor,
+        score: Tensor | None = None,
+    ) -> PoseOutput:
         """Joints as the weighted mean of their candidates.
 
         Args:
             output: of the FCN.
             proposals: n candidates per part.
             weights: (B, 19, n), every part's summing to 1.
+            score: (B,) of :meth:`presence`, if there is one; else the torso's heat says it.
         """
         share = weights[..., None]
         joints = (share * proposals.points).sum(2)
@@ -263,11 +291,9 @@ class PoseNetwork(nn.Module):
         visible = (weights * proposals.measured).sum(2).clamp(0, 1)
         heat = heat_in_window(output, self.fcn.stride, pixels)
         confidence = calibrated(joint_confidence(heat, visible), self.calibration)
-        if self.person is not None and output.context is not None:
-            score = self.person(output.context).sigmoid()
-        else:
-            score = person_score(heat)
-        return PoseOutput(joints, pixels, confidence, score)
+        return PoseOutput(
+            joints, pixels, confidence, person_score(heat) if score is None else score
+        )
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from depth_pose_ros.network.fcn import FcnOutput, heat_probability
-from depth_pose_ros.skeleton import INDEX
+from depth_pose_ros.skeleton import INDEX, NUM_JOINTS
 
 #: Joints whose heat maps say whether there is a person at all: what a body shows from most sides.
 TORSO: tuple[int, ...] = tuple(
@@ -46,6 +46,12 @@ class PoseOutput(NamedTuple):
     pixels: Tensor
     confidence: Tensor
     score: Tensor
+
+
+def absent(score: Tensor) -> PoseOutput:
+    """What is said of crops (B,) without a skeleton: joints and pixels NaN, confidence 0."""
+    nowhere = score.new_full((len(score), NUM_JOINTS, 3), torch.nan)
+    return PoseOutput(nowhere, nowhere[..., :2].clone(), torch.zeros_like(nowhere[..., 0]), score)
 
 
 def heat_in_window(output: FcnOutput, stride: int, pixels: Tensor) -> Tensor:

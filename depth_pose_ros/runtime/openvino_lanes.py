@@ -74,14 +74,23 @@ class SideBySide:
         self.programs: Programs | None = self._programs()
 
     def poses(
-        self, crops: NDArray[np.float32], frames: NDArray[np.float32], stage: Stage
+        self,
+        crops: NDArray[np.float32],
+        frames: NDArray[np.float32],
+        stage: Stage,
+        least: NDArray[np.float32] | None = None,
     ) -> PoseOutput:
         """See :class:`depth_pose_ros.runtime.runtime.Runtime`."""
         people: list[PoseOutput | None] = [None] * len(crops)
+
+        def complete(i: int, maps: list[Tensor], programs: Programs | None) -> None:
+            lowest = None if least is None else least[i : i + 1]
+            people[i] = self._complete(maps, programs, crops[i], frames[i], stage, lowest)
+
         if len(crops) == 1 or self._pool is None:
             for i in range(len(crops)):
                 maps = self._fcn.alone(crops[i : i + 1, None])
-                people[i] = self._complete(maps, self.programs, crops[i], frames[i], stage)
+                complete(i, maps, self.programs)
         else:
             following = count()
 
@@ -89,7 +98,7 @@ class SideBySide:
                 programs = self._programs(lane)
                 while (i := next(following)) < len(crops):
                     maps = self._fcn.lanes.on(lane, crops[i : i + 1, None])
-                    people[i] = self._complete(maps, programs, crops[i], frames[i], stage)
+                    complete(i, maps, programs)
 
             self._all(work, min(self._lanes, len(crops)))
         return PoseOutput(*(torch.cat(parts) for parts in zip(*people, strict=True)))
@@ -114,9 +123,13 @@ class SideBySide:
         crop: NDArray[np.float32],
         frame: NDArray[np.float32],
         stage: Stage,
+        least: NDArray[np.float32] | None,
     ) -> PoseOutput:
         image, place = torch.from_numpy(crop)[None, None], torch.from_numpy(frame)[None]
-        return self.network.complete(as_output(maps, self.network), image, place, stage, programs)
+        lowest = None if least is None else torch.from_numpy(least)
+        return self.network.complete(
+            as_output(maps, self.network), image, place, stage, programs, lowest
+        )
 
     def _programs(self, lane: int | None = None) -> Programs:
         """For a person on one lane, or for one who has them all."""

@@ -59,7 +59,11 @@ class LayerByLayer:
         self.programs: Programs | None = Programs(self._appearance, marginals)
 
     def poses(
-        self, crops: NDArray[np.float32], frames: NDArray[np.float32], stage: Stage
+        self,
+        crops: NDArray[np.float32],
+        frames: NDArray[np.float32],
+        stage: Stage,
+        least: NDArray[np.float32] | None = None,
     ) -> PoseOutput:
         """See :class:`depth_pose_ros.runtime.runtime.Runtime`."""
         people = []
@@ -69,7 +73,8 @@ class LayerByLayer:
                 torch.from_numpy(frames[i : i + 1]),
             )
             maps = self.fcn(image)
-            people.append(self.network.complete(maps, image, place, stage, self.programs))
+            lowest = None if least is None else torch.from_numpy(least[i : i + 1])
+            people.append(self.network.complete(maps, image, place, stage, self.programs, lowest))
         return PoseOutput(*(torch.cat(parts) for parts in zip(*people, strict=True)))
 
     def fcn(self, crops: Tensor) -> FcnOutput:

@@ -54,10 +54,14 @@ class OpenVinoRuntime:
 
     @torch.inference_mode()
     def poses(
-        self, crops: NDArray[np.float32], frames: NDArray[np.float32], stage: Stage
+        self,
+        crops: NDArray[np.float32],
+        frames: NDArray[np.float32],
+        stage: Stage,
+        least: NDArray[np.float32] | None = None,
     ) -> PoseOutput:
         """See :class:`depth_pose_ros.runtime.runtime.Runtime`."""
-        return self._people.poses(crops, frames, stage)
+        return self._people.poses(crops, frames, stage, least)
 
     def fcn(self, crops: Tensor) -> FcnOutput:
         """See :class:`depth_pose_ros.runtime.runtime.Runtime`."""

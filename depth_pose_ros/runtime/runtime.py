@@ -41,9 +41,16 @@ class Runtime(Protocol):
         """
 
     def poses(
-        self, crops: NDArray[np.float32], frames: NDArray[np.float32], stage: Stage
+        self,
+        crops: NDArray[np.float32],
+        frames: NDArray[np.float32],
+        stage: Stage,
+        least: NDArray[np.float32] | None = None,
     ) -> PoseOutput:
-        """(B, H, W) crops and (B, 4) frames -> B skeletons; see :class:`PoseNetwork`."""
+        """(B, H, W) crops, (B, 4) frames and (B,) lowest scores -> B skeletons.
+
+        See :meth:`PoseNetwork.complete`.
+        """
 
 
 def has_openvino() -> bool:

@@ -35,20 +35,32 @@ class TorchRuntime:
 
     @torch.inference_mode()
     def poses(
-        self, crops: NDArray[np.float32], frames: NDArray[np.float32], stage: Stage
+        self,
+        crops: NDArray[np.float32],
+        frames: NDArray[np.float32],
+        stage: Stage,
+        least: NDArray[np.float32] | None = None,
     ) -> PoseOutput:
         """See :class:`depth_pose_ros.runtime.runtime.Runtime`."""
         if self._device.type == "cuda":
-            return self._run(crops, frames, stage)
+            return self._run(crops, frames, stage, least)
         # One by one: what one person needs stays in a processor's cache, a batch's does not.
-        people = [self._run(crops[i : i + 1], frames[i : i + 1], stage) for i in range(len(crops))]
+        people = []
+        for i in range(len(crops)):
+            lowest = None if least is None else least[i : i + 1]
+            people.append(self._run(crops[i : i + 1], frames[i : i + 1], stage, lowest))
         return PoseOutput(*(torch.cat(parts) for parts in zip(*people, strict=True)))
 
     def _run(
-        self, crops: NDArray[np.float32], frames: NDArray[np.float32], stage: Stage
+        self,
+        crops: NDArray[np.float32],
+        frames: NDArray[np.float32],
+        stage: Stage,
+        least: NDArray[np.float32] | None,
     ) -> PoseOutput:
         images, places = copy_to(self._device, crops)[:, None], copy_to(self._device, frames)
-        output = self.network.complete(self.fcn(images), images, places, stage)
+        lowest = None if least is None else copy_to(self._device, least)
+        output = self.network.complete(self.fcn(images), images, places, stage, least=lowest)
         return PoseOutput(*(t.cpu() for t in output))
 
     def fcn(self, crops: Tensor) -> FcnOutput:
