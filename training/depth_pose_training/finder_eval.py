@@ -2,7 +2,8 @@
 
 On whole frames of any dataset: recall by distance in frames with one person, recall of all people,
 and finds where nobody is, in empty rooms and in others.  Of the person finder alone, or with
-``--estimator`` of what a user gets: people whose poses are looked at, too.
+``--estimator`` of what a user gets: people whose poses are looked at, too.  With ``--geometry`` a
+finder that has learned nothing but sizes takes the network's place.
 """
 
 import argparse
@@ -26,12 +27,14 @@ from depth_pose_training import datasets
 from depth_pose_training.datasets import LabelledFrame, registry
 from depth_pose_training.datasets.base import spread
 from depth_pose_training.errors import UserError
+from depth_pose_training.evaluation.geometric_finder import GeometricFinder
 from depth_pose_training.evaluation.predictions import Estimator, matches, place
 
 #: Edges of the distances that recall is reported by, metres.
 DISTANCES = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5)
 #: A person is whole in the image with so many joints inside.
 WHOLE = 15
+_MEASURED = 500  # frames that people's sizes are learned from
 
 
 @dataclass(frozen=True)
@@ -212,6 +215,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--weights", help="name or path of the weights (default: the shipped ones)")
     add("--seed", type=int, default=0, help="of rendered frames")
     add("--limit", type=int, help="at most so many frames, evenly spread")
+    add("--geometry", type=Path, metavar="SHARDS", help="find by planes, jumps of depth and what"
+        " people in these training frames measure")  # fmt: skip
     add("--estimator", action="store_true", help="the whole estimator, not the finder alone")
     add("--threshold", type=float, help="lowest score (default: the finder's or the estimator's)")
     add("--sweep", type=float, nargs="+", default=[], help="also with these lowest scores")
@@ -224,21 +229,34 @@ def _finder(
     args: argparse.Namespace,
 ) -> tuple[Callable[[LabelledFrame], Sequence[Find]], float]:
     """What finds people, with scores as low as any that is asked about; the score to report at."""
+    usual = MIN_PERSON_SCORE if args.estimator or args.geometry else LEAST_FIND
+    threshold = usual if args.threshold is None else args.threshold
+    lowest = min(threshold, *args.sweep, 1.0)
+    geometry = None
+    if args.geometry is not None:
+        frames = datasets.open("synthetic", args.geometry)
+        geometry = GeometricFinder(frames[i] for i in spread(frames, _MEASURED))
     if args.estimator:
-        threshold = MIN_PERSON_SCORE if args.threshold is None else args.threshold
         estimator = PoseEstimator.from_pretrained(
-            args.weights,
-            device="cpu",
-            threads=args.threads,
-            min_person_score=min(threshold, *args.sweep, 1.0),
+            args.weights, device="cpu", threads=args.threads, min_person_score=lowest
         )
+        if geometry is not None:
+            return partial(_poses_by_geometry, estimator, geometry), threshold
         return partial(poses_as_finds, estimator), threshold
+    if geometry is not None:
+        return lambda frame: geometry(frame.depth, frame.camera, lowest), threshold
     finder = load_modules(resolve(args.weights), {FINDER: build_finder})[FINDER]
     assert isinstance(finder, Finder)
     finder.eval()
-    threshold = LEAST_FIND if args.threshold is None else args.threshold
-    lowest = min(threshold, *args.sweep, 1.0)
     return lambda frame: find(finder, frame.depth, frame.camera, lowest), threshold
+
+
+def _poses_by_geometry(
+    estimator: PoseEstimator, geometry: GeometricFinder, frame: LabelledFrame
+) -> list[Find]:
+    finds = geometry(frame.depth, frame.camera, LEAST_FIND)
+    poses = estimator.estimate_at(frame.depth, frame.camera, finds)
+    return [Find(place(p.joints), p.score) for p in poses]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
