@@ -13,6 +13,11 @@ larger programmes.
 The quadratic programmes go to Clarabel, an interior-point solver that CVXPY uses by default.  Their
 optimum is a lower bound of J, the best w seen gives an upper one, and their difference is the
 duality gap.
+
+The optimum of a coarse model lies far from that of J, and the oracle's answers there say little
+about where it is.  So the oracle is asked on the way from the best w to the model's optimum, nearer
+to the one or to the other as that turns out well (Ben-Ameur and Neto, "Acceleration of
+cutting-plane and column generation algorithms", 2007).
 """
 
 from collections.abc import Callable
@@ -25,6 +30,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 Array = NDArray[np.float64]
+
+
+_LEAST_STEP = 0.02  # share of the way from the best w to the model's optimum
 
 
 class SolverError(RuntimeError):
@@ -128,17 +136,20 @@ def minimise(
             so far is returned.
     """
     best, best_value, lower = start, np.inf, -np.inf
-    w = start
+    optimum, step = start, 1.0
     done = 0
     while done < calls:
         done += 1
+        w = best + step * (optimum - best)
         values, gradients = oracle(w)
         cuts.add(w, values, gradients)
         objective = 0.5 * float(w @ w) + c * float(values.sum() - v @ w)
         if objective < best_value:
-            best, best_value = w, objective
+            best, best_value, step = w, objective, min(1.0, 2 * step)
+        else:
+            step = max(_LEAST_STEP, step / 2)
         try:
-            w, bound, binding = solve_model(cuts, v, c, bounds, len(values))
+            optimum, bound, binding = solve_model(cuts, v, c, bounds, len(values))
         except SolverError:
             if np.isinf(lower):
                 raise
