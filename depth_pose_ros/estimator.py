@@ -129,14 +129,22 @@ class PoseEstimator:
             DepthImageError: not a two-dimensional float image of the camera's size, or too small.
         """
         depth = _checked(depth, camera)
-        # More than are wanted: some turn out to be nobody.
-        finds = find(self._finder, depth, camera, most=2 * self.max_people, run=self._runtime.find)
-        return self.estimate_at(depth, camera, finds)[: self.max_people]
+        most = self.max_people
+        # Some turn out to be nobody; the places of those go to fainter finds.
+        finds = find(self._finder, depth, camera, most=2 * most, run=self._runtime.find)
+        people = self._people(depth, camera, finds[:most])
+        if len(people) < most:
+            people += self._people(depth, camera, finds[most:])
+        return _distinct(people)[:most]
 
     def estimate_at(
         self, depth: NDArray[np.float32], camera: Camera, finds: list[Find]
     ) -> list[Pose]:
         """Skeletons of people already found; as :meth:`estimate`."""
+        return _distinct(self._people(depth, camera, finds))
+
+    def _people(self, depth: NDArray[np.float32], camera: Camera, finds: list[Find]) -> list[Pose]:
+        """A pose of every find that is a person, by the finder and the pose network together."""
         if not finds:
             return []
         frames = [crops.frame_around(f.centre) for f in finds]
@@ -151,11 +159,19 @@ class PoseEstimator:
         )
         (people,) = np.nonzero(scores >= self.min_person_score)
         joints, confidence = (t.numpy()[people] for t in (output.joints, output.confidence))
-        pixels, scores = camera.project(joints).astype(np.float32), scores[people]
+        pixels = camera.project(joints).astype(np.float32)
         return [
-            Pose(joints[i], pixels[i], confidence[i], float(scores[i]))
-            for i in distinct(joints, scores)
+            Pose(joints[i], pixels[i], confidence[i], float(scores[k]))
+            for i, k in enumerate(people)
         ]
+
+
+def _distinct(poses: list[Pose]) -> list[Pose]:
+    """People of their own, surest first."""
+    if not poses:
+        return []
+    scores = np.array([p.score for p in poses])
+    return [poses[i] for i in distinct(np.stack([p.joints for p in poses]), scores)]
 
 
 def choose_device(name: str) -> torch.device:

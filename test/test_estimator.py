@@ -10,6 +10,7 @@ from depth_pose_ros.network import config
 from depth_pose_ros.network.finder import Finder, FinderConfig
 from depth_pose_ros.network.model import PoseNetwork
 from depth_pose_ros.people import Find
+from depth_pose_ros.pose import Pose
 from depth_pose_ros.weights import POSE, WeightsError, save_modules
 
 CAMERA = Camera(365.0, 365.0, 255.5, 211.5, 512, 424)
@@ -55,6 +56,30 @@ def test_people_do_not_depend_on_who_else_is_there(
     by_score = sorted(alone, key=lambda p: -p.score)
     for a, b in zip(together, by_score, strict=True):
         np.testing.assert_allclose(a.joints, b.joints, atol=1e-4)
+
+
+def test_fainter_finds_take_the_places_of_nobodies(
+    estimator: PoseEstimator, depth: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finds = [Find(np.array((0.5 * i, 0.0, 2.0 + i)), 0.9 - 0.1 * i) for i in range(4)]
+    asked = []
+
+    def people(depth: np.ndarray, camera: Camera, some: list[Find]) -> list[Pose]:
+        asked.append(some)
+        return [
+            Pose(np.full((19, 3), f.centre[2], np.float32), np.zeros((19, 2), np.float32),
+                 np.ones(19, np.float32), f.score)
+            for f in some if f.score not in nobody
+        ]  # fmt: skip
+
+    monkeypatch.setattr("depth_pose_ros.estimator.find", lambda *_, most, run: finds[:most])
+    monkeypatch.setattr(estimator, "_people", people)
+    monkeypatch.setattr(estimator, "max_people", 2)
+    nobody: list[float] = []
+    assert [p.score for p in estimator.estimate(depth, CAMERA)] == pytest.approx([0.9, 0.8])
+    assert asked == [finds[:2]]
+    nobody = [finds[0].score]
+    assert [p.score for p in estimator.estimate(depth, CAMERA)] == pytest.approx([0.8, 0.7])
 
 
 def test_nobody_found_is_an_empty_list(estimator: PoseEstimator) -> None:
