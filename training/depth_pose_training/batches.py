@@ -44,7 +44,7 @@ class CropSet:
     """All crops of one or several folders of shards.
 
     Args:
-        folders: of shards.
+        folders: of shards; one that is named twice counts twice.
         mapped: read crops from the disk when they are asked for, instead of keeping all of them in
             memory as 16-bit integers; what was read lately the operating system remembers.
     """
@@ -52,16 +52,18 @@ class CropSet:
     def __init__(self, *folders: Path, mapped: bool = False) -> None:
         self._folders = folders
         self._mapped = mapped
-        self._read: dict[Path, None] = {}  # in the order of their shards
+        # By the folder's place, too; in the order of their shards.
+        self._read: dict[tuple[int, Path], None] = {}
         self._shards: list[Shard] = []
         self.rescan()
 
     def rescan(self) -> None:
         """Take in shards that were added since."""
-        for path in (path for folder in self._folders for path in list_shards(folder)):
-            if path not in self._read:
-                self._shards.append(read(path, self._mapped))
-                self._read[path] = None
+        for place, folder in enumerate(self._folders):
+            for path in list_shards(folder):
+                if (place, path) not in self._read:
+                    self._shards.append(read(path, self._mapped))
+                    self._read[place, path] = None
         self._where = [
             (s, i) for s, shard in enumerate(self._shards) for i in range(len(shard.depth))
         ]
@@ -76,7 +78,7 @@ class CropSet:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if self._mapped:
-            self._shards = [read(path, mapped=True) for path in self._read]
+            self._shards = [read(path, mapped=True) for _, path in self._read]
 
     def __len__(self) -> int:
         return len(self._where)

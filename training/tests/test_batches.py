@@ -56,6 +56,15 @@ def test_mapped_crops_are_the_same_crops(folder: Path) -> None:
     np.testing.assert_array_equal(whole.batch(index).crops, mapped.batch(index).crops)
 
 
+def test_a_folder_named_twice_counts_twice(folder: Path) -> None:
+    once, twice = CropSet(folder, mapped=True), CropSet(folder, folder, mapped=True)
+    assert len(twice) == 2 * len(once)
+    index = np.arange(len(once))
+    assert same(twice.batch(index), twice.batch(index + len(once)))
+    twice.rescan()
+    assert len(pickle.loads(pickle.dumps(twice))) == len(twice) == 2 * len(once)
+
+
 def test_mapped_crops_travel_to_workers_as_paths(folder: Path) -> None:
     mapped = CropSet(folder, mapped=True)
     sent = pickle.dumps(mapped)
