@@ -117,9 +117,18 @@ def test_who_scores_too_little_gets_no_skeleton(backend: str, crops: np.ndarray)
 
 
 def test_without_a_person_head_everybody_gets_a_skeleton(crops: np.ndarray) -> None:
-    runtime = make_runtime(_network(paper()), Finder(FinderConfig()), CPU, "torch")
+    runtime = make_runtime(_network(compact()), Finder(FinderConfig()), CPU, "torch")
     output = runtime.poses(crops[:1], FRAME[None], "full", np.ones(1, np.float32))
     assert output.joints.isfinite().all()
+
+
+def test_regressed_maps_leave_it_to_the_finder_who_is_a_person(crops: np.ndarray) -> None:
+    runtime = make_runtime(_network(paper()), Finder(FinderConfig()), CPU, "torch")
+    frames = np.stack([FRAME, FRAME])
+    output = runtime.poses(crops, frames, "full", np.array((0.51, 0.49), np.float32))
+    assert output.score.tolist() == [0.5, 0.5]
+    assert output.joints[0].isnan().all()
+    assert output.joints[1].isfinite().all()
 
 
 @pytest.mark.parametrize("towers", [1, 3])

@@ -44,6 +44,19 @@ def test_both_people_of_the_clip_are_found_upright(estimator: PoseEstimator) -> 
             assert y[INDEX["DownSpine"]] < y[INDEX["LeftFoot"]]
 
 
+def test_the_papers_model_finds_both_too() -> None:
+    clip = builtin_clip()
+    frame = next(iter(clip))
+    poses = PoseEstimator.from_pretrained("paper", device="cpu").estimate(
+        frame.depth.astype(np.float32) / 1000, clip.camera
+    )
+    assert len(poses) == 2
+    for pose in poses:
+        y = pose.joints[:, 1]  # down
+        assert y[INDEX["Head"]] < y[INDEX["UpperSpine"]] < y[INDEX["DownSpine"]]
+        assert y[INDEX["DownSpine"]] < y[INDEX["LeftFoot"]]
+
+
 @pytest.mark.parametrize("distance", [1.5, 3.0])
 def test_an_empty_room_is_empty(estimator: PoseEstimator, distance: float) -> None:
     camera = Camera(365.0, 365.0, 255.5, 211.5, 512, 424)

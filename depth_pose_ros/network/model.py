@@ -144,10 +144,14 @@ class PoseNetwork(nn.Module):
         return self.readout(output, proposals, weights, score)
 
     def presence(self, output: FcnOutput) -> Tensor | None:
-        """(B,) in [0, 1], that a crop holds a person, where a head says so."""
-        if self.person is None or output.context is None:
-            return None
-        return self.person(output.context).sigmoid()
+        """(B,) in [0, 1], that a crop holds a person, as far as the FCN's maps alone say.
+
+        None where it takes the joints to say.  How sharp regressed Gaussians are depends on how
+        long they learned, not on who is there: with them it is 1/2, no opinion.
+        """
+        if self.person is not None and output.context is not None:
+            return self.person(output.context).sigmoid()
+        return None if output.logits else output.heat.new_full((len(output.heat),), 0.5)
 
     def appearance(self, crops: Tensor, pixels: Tensor) -> Tensor:
         """U of Eqn. 3: the weighted sum of each proposal's match probabilities.

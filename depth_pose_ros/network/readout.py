@@ -39,7 +39,7 @@ class PoseOutput(NamedTuple):
         joints: (B, 19, 3) metres, optical frame.
         pixels: (B, 19, 2) float, (x, y) in the crop.
         confidence: (B, 19) in [0, 1].
-        score: (B,) in [0, 1], that the crop holds a person at all.
+        score: (B,) in [0, 1], that the crop holds a person at all; 1/2 where the model cannot tell.
     """
 
     joints: Tensor
