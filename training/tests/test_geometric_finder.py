@@ -32,9 +32,12 @@ def room(*columns: tuple[float, float, float, float]) -> np.ndarray:
 
 
 def frame(people: list[tuple[float, float]], others: list[tuple[float, float]]) -> LabelledFrame:
-    """People as columns of 1.7 m, other things of 0.4 m."""
+    """People as columns of 1.6 m, other things of 0.4 m.
+
+    No two people show a square metre together, which a plane through both would be taken out by.
+    """
     depth = room(
-        *[(x, z, 0.2 + 0.02 * i, 1.6 + 0.05 * i) for i, (x, z) in enumerate(people)],
+        *[(x, z, 0.14 + 0.01 * i, 1.6 + 0.05 * i) for i, (x, z) in enumerate(people)],
         *[(x, z, 0.2, 0.4) for x, z in others],
     )
     joints = np.array([np.tile((x, 0.1, z), (NUM_JOINTS, 1)) for x, z in people])
