@@ -119,6 +119,21 @@ def test_numbers_film_and_bag_are_those_of_the_messages(recorded):
     assert len(list(open_source(str(path)))) == FRAMES // 2
 
 
+def test_what_is_taken_back_is_no_frame(ros, tmp_path):
+    names = {topic: name for topic, (_, name) in TOPICS.items()}
+    with BagWriter(tmp_path / "outputs", names) as bag:
+        recorder = ros.add(Recorder(bag, clock=lambda: 1000.2))
+        publisher = ros.node().create_publisher(PointCloud2, JOINTS_TOPIC, 10)
+        ros.wait_for_subscribers(publisher)
+        publisher.publish(messages(1)[JOINTS_TOPIC])
+        publisher.publish(cloud(header(1), [], 0.0))  # as when the camera has gone
+        ros.spin_until(
+            lambda: recorder.statistics.traffic(JOINTS_TOPIC).messages == 2, "both messages"
+        )
+    assert recorder.statistics.people() == {1: 1}
+    assert recorder.statistics.latency() == Latency(pytest.approx(0.1), pytest.approx(0.1))
+
+
 def test_joints_that_were_left_out_are_unknown():
     pose = standing()
     pose.confidence[:5] = 0.1

@@ -39,6 +39,7 @@ FRAME_ID = "kinect2_ir_optical_frame"
 _LATEST = 0.5
 _AHEAD_BYTES = 80_000_000  # what may be read before it is due: the whole built-in clip
 _DELIVERY = 2.0  # seconds to wait for what is on its way
+_TAKEN = 0.2  # seconds for best-effort subscribers, who acknowledge nothing, to take the last image
 #: What follows the last frame of a loop comes this many frames later.
 _LOOP_PAUSE = 1.0
 
@@ -92,9 +93,10 @@ class Player(Node):
             time.sleep(0.02)
 
     def wait_until_delivered(self) -> None:
-        """Return once reliable subscribers have all there is: an exit would take it back."""
+        """Return once subscribers have all there is: an exit would take it back."""
         for publisher in (self._depth, self._info):
             publisher.wait_for_all_acked(Duration(seconds=_DELIVERY))
+        time.sleep(_TAKEN)
 
     def publish(self, depth: NDArray[np.uint16]) -> None:
         """Send (H, W) uint16 millimetres, and its camera_info, stamped now."""

@@ -101,7 +101,10 @@ class Recorder(Node):
         now = self._clock()
         self._on_any(topic, data)
         cloud = deserialize_message(data, PointCloud2)
-        self._newest_joints = stamp = nanoseconds(cloud.header.stamp)
+        stamp = nanoseconds(cloud.header.stamp)
+        if stamp <= self._newest_joints:  # taken back, as the camera has gone: no new image's
+            return
+        self._newest_joints = stamp
         people = people_in(cloud)
         self.statistics.joints(stamp * 1e-9, now, len(people))
         self.film.add_people(stamp, people)
