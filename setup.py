@@ -1,8 +1,9 @@
 """Installs the ROS package: Python modules, executables and everything under share/."""
 
+import platform
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Extension, setup
 
 PACKAGE = "depth_pose_ros"
 HERE = Path(__file__).resolve().parent
@@ -19,6 +20,35 @@ def shared_files() -> list[tuple[str, list[str]]]:
     return sorted(found.items())
 
 
+def compiled() -> list[Extension]:
+    """The compiled code, once for each kind of processor that this machine's may be.
+
+    Optional: without a C++ compiler the package installs and works, slower.
+    """
+    kinds: dict[str, list[str]] = {platform.machine(): []}
+    if platform.machine() in ("x86_64", "AMD64"):
+        wide = ["-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq"]
+        kinds = {
+            "avx512": [*wide, "-mfma", "-mprefer-vector-width=512"],
+            "avx2": ["-mavx2", "-mfma"],
+        }
+    # Of -ffast-math what changes no result here and does not set the whole process's rounding.
+    flags = ["-O3", "-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-math-errno"]
+    flags += ["-ffinite-math-only", "-fno-signed-zeros", "-fno-trapping-math", "-Wno-psabi"]
+    folder = f"{PACKAGE}/native"
+    return [
+        Extension(
+            f"{PACKAGE}.native._{kind}",
+            [f"{folder}/matchnet.cpp", f"{folder}/programme.cpp"],
+            depends=[f"{folder}/vectors.h"],
+            extra_compile_args=[*flags, *more],
+            language="c++",
+            optional=True,
+        )
+        for kind, more in kinds.items()
+    ]
+
+
 setup(
     name=PACKAGE,
     version="0.1.0",
@@ -29,7 +59,7 @@ setup(
     python_requires=">=3.10",
     packages=[
         PACKAGE,
-        *(f"{PACKAGE}.{part}" for part in ("network", "runtime", "tracking", "demo")),
+        *(f"{PACKAGE}.{part}" for part in ("native", "network", "runtime", "tracking", "demo")),
     ],
     package_data={f"{PACKAGE}.demo": ["*.bin"]},
     data_files=[
@@ -37,6 +67,7 @@ setup(
         (f"share/{PACKAGE}", ["package.xml"]),
         *shared_files(),
     ],
+    ext_modules=compiled(),
     zip_safe=False,
     install_requires=["setuptools"],
     extras_require={"test": ["pytest"]},

@@ -50,6 +50,7 @@ def set_up(base: Base) -> None:
     inputs = [
         *(p for name in ("requirements", "scripts") for p in (ROOT / name).glob("*.*")),
         *(p for p in (ROOT / "underlay" / "tf2_msgs").rglob("*") if p.is_file()),
+        *(p for kind in ("*.cpp", "*.h") for p in (ROOT / "depth_pose_ros").rglob(kind)),
         *(ROOT / "setup.py", ROOT / "training" / "pyproject.toml"),
     ]
     value = fingerprint(inputs, kind, str(ROOT))

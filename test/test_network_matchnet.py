@@ -33,7 +33,7 @@ def _sizes(tower: Tower, patches: Tensor, isolated: bool) -> list[tuple[int, ...
 
 def test_tower_has_every_size_of_figure_5() -> None:
     tower = Tower(1, ModelConfig().tower)
-    assert [conv.kernel_size[0] for conv in tower._layers()] == [7, 3, 1, 1, 1]
+    assert [conv.kernel_size[0] for conv in tower.layers()] == [7, 3, 1, 1, 1]
     assert _sizes(tower, torch.zeros(2, 1, 32, 32), isolated=True) == FIG_5
 
 
@@ -46,7 +46,7 @@ def test_a_patch_in_its_place_gives_the_same_features() -> None:
 def test_features_lie_in_the_middle_of_their_quarters() -> None:
     """The 4 x 4 features are centred 12 and 4 px either side of the pixel, and see 25 px each."""
     tower = Tower(1, (1, 1, 1, 1, 1))
-    for conv in tower._layers():
+    for conv in tower.layers():
         nn.init.ones_(conv.weight)
     for i, pool in enumerate(tower.pools):  # a mean passes gradients to all that it sees
         assert isinstance(pool, nn.MaxPool2d)
@@ -98,9 +98,9 @@ def _naive_logits(net: MatchNet, crops: Tensor, pixels: Tensor) -> Tensor:
     padded = nn.functional.pad(crops, (24, 24, 24, 24), value=FAR)
     logits = torch.empty(batch, parts, count, net.templates.shape[1])
     for k in range(parts):
-        tower = Tower(1, [conv.out_channels // net.towers for conv in net.tower._layers()])
+        tower = Tower(1, [conv.out_channels // net.towers for conv in net.tower.layers()])
         part = 0 if net.towers == 1 else k
-        for mine, theirs in zip(tower._layers(), net.tower._layers(), strict=True):
+        for mine, theirs in zip(tower.layers(), net.tower.layers(), strict=True):
             size = mine.out_channels
             mine.weight.data = theirs.weight.data[part * size : (part + 1) * size]
             assert mine.bias is not None and theirs.bias is not None

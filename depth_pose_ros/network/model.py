@@ -41,12 +41,12 @@ class Programs(NamedTuple):
 
     Attributes:
         appearance: for :meth:`PoseNetwork.appearance`.
-        marginals: unary terms (B, 19, n), anchors and children (B, 18, n, 3) -> marginals
-            (B, 19, n); None where the network reads the best configuration out.
+        weigh: unary terms (B, 19, n), anchors and children (B, 18, n, 3) -> how much every
+            candidate counts (B, 19, n), as of :meth:`PoseNetwork.infer`; None: nothing better.
     """
 
     appearance: Callable[[Tensor, Tensor], Tensor]
-    marginals: Callable[[Tensor, Tensor, Tensor], Tensor] | None
+    weigh: Callable[[Tensor, Tensor, Tensor], Tensor] | None
 
 
 class PoseNetwork(nn.Module):
@@ -243,8 +243,8 @@ class PoseNetwork(nn.Module):
         """``infer(unary, pairwise_terms(...))`` with terms made when they are needed."""
         anchors = self.anchors(output, proposals)
         children = proposals.points.index_select(1, index_on(self.gamma.device, _CHILDREN))
-        if programs is not None and programs.marginals is not None:
-            return programs.marginals(unary, anchors, children)
+        if programs is not None and programs.weigh is not None:
+            return programs.weigh(unary, anchors, children)
         marginals = self.config.readout == "marginals"
         gamma = self.gamma / self.temperature if marginals else self.gamma
 

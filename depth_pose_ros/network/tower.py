@@ -45,7 +45,7 @@ class Tower(nn.Module):
             for i, o, k in zip(inputs, channels, kernels, strict=True)
         )
         self.pools = nn.ModuleList(nn.MaxPool2d(3, 2, ceil_mode=True) for _ in range(3))
-        for conv in self._layers():
+        for conv in self.layers():
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             if conv.bias is not None:
                 nn.init.zeros_(conv.bias)
@@ -61,7 +61,7 @@ class Tower(nn.Module):
             (N, parts * C, patch / 8, patch / 8).
         """
         x = patches
-        for i, conv in enumerate(self._layers()):
+        for i, conv in enumerate(self.layers()):
             reach = (3, 1, 0, 0, 0)[i] if isolated else 0
             x = F.relu(conv(F.pad(x, (reach,) * 4)))
             if i in (0, 1, 4):
@@ -82,7 +82,7 @@ class Tower(nn.Module):
             region pixel (row + 12, column + 12).  The features of a patch lie 8 apart.
         """
         x, dilation = region, 1
-        for i, conv in enumerate(self._layers()):
+        for i, conv in enumerate(self.layers()):
             x = F.conv2d(x, conv.weight, conv.bias, 1, 0, dilation, conv.groups)
             x = F.relu(x, inplace=True)
             if i in (0, 1, 4):
@@ -95,8 +95,8 @@ class Tower(nn.Module):
 
     def apart(self) -> list["Tower"]:
         """Every tower as one of its own, with copies of its weights."""
-        parts = self._layers()[0].groups
-        channels = [conv.out_channels // parts for conv in self._layers()]
+        parts = self.layers()[0].groups
+        channels = [conv.out_channels // parts for conv in self.layers()]
         towers = [Tower(1, channels) for _ in range(parts)]
         own = [tower.state_dict() for tower in towers]
         for name, tensor in self.state_dict().items():
@@ -104,7 +104,7 @@ class Tower(nn.Module):
                 state[name].copy_(block)
         return towers
 
-    def _layers(self) -> list[nn.Conv2d]:
+    def layers(self) -> list[nn.Conv2d]:
         return [conv for conv in self.convs if isinstance(conv, nn.Conv2d)]
 
 

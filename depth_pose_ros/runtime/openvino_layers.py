@@ -1,5 +1,6 @@
 """People one after the other, the layers of each shared among the threads."""
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -19,7 +20,7 @@ from depth_pose_ros.runtime.openvino_models import (
     fcn_output,
 )
 from depth_pose_ros.runtime.openvino_program import Program
-from depth_pose_ros.runtime.openvino_programme import marginals_model
+from depth_pose_ros.runtime.openvino_programme import make_tree
 from depth_pose_ros.skeleton import NUM_JOINTS
 
 
@@ -53,10 +54,9 @@ class LayerByLayer:
             if net.towers > 1:
                 towers = SeparateTowers(net.tower, parts)
                 self._towers.append(Program(convert(towers, (1, shape[0], -1, -1)), 1))
-        tree = marginals_model(network)
-        self._tree = None if tree is None else Program(tree, threads)
-        marginals = None if self._tree is None else self._marginals
-        self.programs: Programs | None = Programs(self._appearance, marginals)
+        tree = make_tree(network, threads)
+        weigh = None if tree is None else partial(tree, None)
+        self.programs: Programs | None = Programs(self._appearance, weigh)
 
     def poses(
         self,
@@ -93,11 +93,6 @@ class LayerByLayer:
         for program, parts in zip(self._towers, self._groups, strict=True):
             program.start(0, [regions[:, parts].numpy()])
         return torch.cat([p.finish(0)[0] for p in self._towers], dim=-1)[None]
-
-    def _marginals(self, unary: Tensor, anchors: Tensor, children: Tensor) -> Tensor:
-        assert self._tree is not None
-        (marginals,) = self._tree(*(t[0].numpy() for t in (unary, anchors, children)))
-        return marginals[None]
 
 
 def as_output(maps: list[Tensor], network: PoseNetwork) -> FcnOutput:

@@ -54,3 +54,11 @@ class Program:
     def _results(self, request: int) -> list[Tensor]:
         tensors = (self._requests[request].get_output_tensor(i) for i in range(self._outputs))
         return [torch.from_numpy(tensor.data) for tensor in tensors]
+
+
+class Both:
+    """A model on all threads, and on as many lanes of one thread."""
+
+    def __init__(self, model: ov.Model, threads: int) -> None:
+        self.alone = Program(model, threads)
+        self.lanes = Program(model, 1, threads) if threads > 1 else self.alone

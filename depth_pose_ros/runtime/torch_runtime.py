@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from depth_pose_ros.native import NativeMatchNet, NativeProgramme, fits, library
 from depth_pose_ros.network.fcn import FcnOutput
 from depth_pose_ros.network.finder import Finder, FinderOutput
 from depth_pose_ros.network.model import PoseNetwork, Programs, Stage
@@ -23,7 +24,7 @@ class TorchRuntime:
     def __init__(self, pose: PoseNetwork, finder: Finder, device: torch.device) -> None:
         self._device = device
         self.network = pose.eval().to(device)
-        self.programs: Programs | None = None
+        self.programs = None if device.type == "cuda" else _compiled(self.network)
         self._finder = finder.eval().to(device)
         self._fcn = CudaFcn(self.network.fcn) if device.type == "cuda" else self.network.fcn
 
@@ -60,10 +61,35 @@ class TorchRuntime:
     ) -> PoseOutput:
         images, places = copy_to(self._device, crops)[:, None], copy_to(self._device, frames)
         lowest = None if least is None else copy_to(self._device, least)
-        output = self.network.complete(self.fcn(images), images, places, stage, least=lowest)
+        output = self.network.complete(
+            self.fcn(images), images, places, stage, self.programs, lowest
+        )
         return PoseOutput(*(t.cpu() for t in output))
 
     def fcn(self, crops: Tensor) -> FcnOutput:
         """See :class:`depth_pose_ros.runtime.runtime.Runtime`."""
         output: FcnOutput = self._fcn(crops)
         return output
+
+
+def _compiled(network: PoseNetwork) -> Programs | None:
+    """Steps of a network on the CPU by compiled code, as far as there is any for it."""
+    functions = library()
+    if functions is None:
+        return None
+    tree = NativeProgramme(network, functions, 1)
+    match = NativeMatchNet(network, functions, 1) if fits(network.config) else None
+
+    def appearance(crops: Tensor, pixels: Tensor) -> Tensor:
+        if match is None:
+            return network.appearance(crops, pixels)
+        result = torch.empty(pixels.shape[:3])
+        for crop, own, row in zip(crops[:, 0], pixels, result, strict=True):
+            match.fill(0, range(len(row)), crop, own, row)
+        return result
+
+    def weigh(unary: Tensor, anchors: Tensor, children: Tensor) -> Tensor:
+        people = zip(unary, anchors, children, strict=True)
+        return torch.stack([tree(0, *terms) for terms in people])
+
+    return Programs(appearance, weigh)

@@ -1,0 +1,11 @@
+"""MatchNet and the dynamic programme as compiled code, for processors.
+
+``setup.py`` builds it where there is a C++ compiler, once for each kind of processor; everything
+works without it, slower.  The sources are beside this file.
+"""
+
+from depth_pose_ros.native.loading import library
+from depth_pose_ros.native.matchnet import NativeMatchNet, fits
+from depth_pose_ros.native.programme import NativeProgramme
+
+__all__ = ["NativeMatchNet", "NativeProgramme", "fits", "library"]
