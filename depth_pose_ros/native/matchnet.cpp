@@ -19,6 +19,7 @@ constexpr int REACH = 24;       // pixels by which a region exceeds its features
 constexpr int HALF = 24;        // from a patch's first pixel to its middle
 constexpr int EXTENT = 49;      // side of a patch
 constexpr float FAR = 1.0f;     // beyond the crop
+constexpr float LOG2_E = 1.44269504f;
 
 struct Tower {
     const float *conv0, *bias0, *conv1, *bias1, *conv2, *bias2, *conv3, *bias3, *conv4, *bias4;
@@ -189,8 +190,8 @@ inline void compare(const float* units, int stride, int templates, const Metric&
                 for (int v = 0; v < 2; v++) logit[v] += relu(acc[u][v]) * m.match[j + u];
         }
         for (int v = 0; v < 2; v++) {
-            const vec lowest = larger(logit[v], splat(-80.0f));
-            total[v] += m.weights[k] / (power(-lowest) + 1.0f);
+            const vec lowest = larger(logit[v] * LOG2_E, splat(-120.0f));
+            total[v] += m.weights[k] / (power_of_2(-lowest) + 1.0f);
         }
     }
     for (int v = 0; v < 2; v++) store(out + v * LANES, total[v]);

@@ -8,8 +8,9 @@
 
 namespace {
 
-constexpr float NEVER = -1e30f;      // of candidates that only fill a vector up
-constexpr float NOTHING = 1e-10f;    // a marginal that adds nothing to a float's sum of 1
+constexpr float NEVER = -1e30f;     // of candidates that only fill a vector up
+constexpr float NOTHING = 1e-10f;   // a marginal that adds nothing to a float's sum of 1
+constexpr float LOG2_E = 1.44269504f;
 
 // One edge, ready to make rows of terms from: coordinates about the anchors' mean.
 struct Edge {
@@ -39,22 +40,20 @@ struct Edge {
         }
     }
 
-    // The terms of an anchor with every child, less the anchor's own; that is returned.
-    float row(int i, int padded, float* terms, vec* peak) const {
-        float a[3], alone = 0;
+    // The anchor's own term; its factors of the children's coordinates.
+    float factors(int i, float a[3]) const {
+        float alone = 0;
         for (int d = 0; d < 3; d++) {
             a[d] = anchors[3 * i + d] - mean[d];
             alone += a[d] * (square[d] * a[d] - linear[d]);
             a[d] *= -2 * square[d];
         }
-        vec highest = splat(NEVER);
-        for (int j = 0; j < padded; j += LANES) {
-            const vec t = load(own + j) + load(x + j) * a[0] + load(y + j) * a[1] + load(z + j) * a[2];
-            store(terms + j, t);
-            highest = larger(highest, t);
-        }
-        *peak = highest;
         return alone;
+    }
+
+    // The terms of an anchor with some children, less its own.
+    vec terms(const float a[3], int j) const {
+        return load(own + j) + load(x + j) * a[0] + load(y + j) * a[1] + load(z + j) * a[2];
     }
 };
 
@@ -82,10 +81,11 @@ extern "C" void programme(const float* unary, const float* anchors, const float*
                           const float* gamma, float scale, const int32_t* order, int root, int parts,
                           int n, float* work, float* marginals, int64_t* choice) {
     const int padded = fill(n), edges = parts - 1;
+    scale *= LOG2_E;  // all scores in powers of 2
     float* beliefs = work;
     float* shares = beliefs + parts * padded;
-    float* terms = shares + parts * padded;
-    float* coordinates = terms + padded;
+    float* row = shares + parts * padded;
+    float* coordinates = row + padded;
     float* totals = coordinates + edges * 4 * padded;  // of every row, and its peak
     for (int k = 0; k < parts; k++)
         for (int i = 0; i < n; i++) beliefs[k * padded + i] = unary[k * n + i] * scale;
@@ -96,15 +96,21 @@ extern "C" void programme(const float* unary, const float* anchors, const float*
                         beliefs + c * padded, n, padded, coordinates + e * 4 * padded);
         float *total = totals + e * 2 * n, *peaks = total + n;
         for (int i = 0; i < n; i++) {
-            vec highest;
-            const float alone = edge.row(i, padded, terms, &highest);
+            float a[3];
+            const float alone = edge.factors(i, a);
+            vec highest = splat(NEVER);
+            for (int j = 0; j < padded; j += LANES) {
+                const vec terms = edge.terms(a, j);
+                store(row + j, terms);
+                highest = larger(highest, terms);
+            }
             const float peak = largest(highest);
             float message = peak;
             if (marginals) {
                 vec mass = vec{};
-                for (int j = 0; j < padded; j += LANES) mass += power(load(terms + j) - peak);
+                for (int j = 0; j < padded; j += LANES) mass += power_of_2(load(row + j) - peak);
                 total[i] = sum(mass), peaks[i] = peak;
-                message += std::log(total[i]);
+                message += std::log2(total[i]);
             }
             beliefs[p * padded + i] += message + alone;
         }
@@ -116,7 +122,7 @@ extern "C" void programme(const float* unary, const float* anchors, const float*
     if (!marginals) choice[root] = best;
     else {
         double mass = 0;
-        for (int i = 0; i < n; i++) mass += shares[root * padded + i] = std::exp(top[i] - top[best]);
+        for (int i = 0; i < n; i++) mass += shares[root * padded + i] = std::exp2(top[i] - top[best]);
         for (int i = 0; i < n; i++) shares[root * padded + i] /= (float)mass;
     }
 
@@ -124,11 +130,12 @@ extern "C" void programme(const float* unary, const float* anchors, const float*
         const int e = order[3 * s], p = order[3 * s + 1], c = order[3 * s + 2];
         const Edge edge(anchors + e * n * 3, children + e * n * 3, gamma + e * 6, scale,
                         beliefs + c * padded, n, padded, coordinates + e * 4 * padded);
-        vec highest;
+        float a[3];
         if (!marginals) {
-            edge.row((int)choice[p], padded, terms, &highest);
+            edge.factors((int)choice[p], a);
+            for (int j = 0; j < padded; j += LANES) store(row + j, edge.terms(a, j));
             int at = 0;
-            for (int j = 1; j < n; j++) at = terms[j] > terms[at] ? j : at;
+            for (int j = 1; j < n; j++) at = row[j] > row[at] ? j : at;
             choice[c] = at;
             continue;
         }
@@ -138,10 +145,10 @@ extern "C" void programme(const float* unary, const float* anchors, const float*
         for (int i = 0; i < n; i++) {
             const float own = shares[p * padded + i];
             if (own < NOTHING) continue;
-            edge.row(i, padded, terms, &highest);
-            const float part = own / total[i];
+            edge.factors(i, a);
+            const float part = own / total[i], peak = peaks[i];
             for (int j = 0; j < padded; j += LANES)
-                store(share + j, load(share + j) + power(load(terms + j) - peaks[i]) * part);
+                store(share + j, load(share + j) + power_of_2(edge.terms(a, j) - peak) * part);
         }
     }
     if (marginals)

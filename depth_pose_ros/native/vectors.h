@@ -38,33 +38,39 @@ static inline vec larger(vec a, vec b) { return a > b ? a : b; }
 
 static inline vec relu(vec v) { return larger(v, vec{}); }
 
+// A vector's halves put together until there are four, and then those.
+template <int L, typename Join> static inline float folded(const void* lanes, Join join) {
+    if constexpr (L == 4) {
+        const float* a = (const float*)lanes;
+        return join(join(a[0], a[1]), join(a[2], a[3]));
+    } else {
+        typedef float half __attribute__((vector_size(L * 2), may_alias));
+        const half both = join(((const half*)lanes)[0], ((const half*)lanes)[1]);
+        return folded<L / 2>(&both, join);
+    }
+}
+
 static inline float sum(vec v) {
-    float total = 0;
-    for (int i = 0; i < LANES; i++) total += v[i];
-    return total;
+    return folded<LANES>(&v, [](auto a, auto b) { return a + b; });
 }
 
 static inline float largest(vec v) {
-    float peak = v[0];
-    for (int i = 1; i < LANES; i++) peak = v[i] > peak ? v[i] : peak;
-    return peak;
+    return folded<LANES>(&v, [](auto a, auto b) { return a > b ? a : b; });
 }
 
-// e to the power of v up to 87, within 2 units in the last place: Cody and Waite's reduction to
-// |v| < log(2) / 2, a polynomial, and the power of 2 put into the exponent.
-static inline vec power(vec v) {
-    v = larger(v, splat(-87.0f));
+// 2 to the power of v up to 127, within 2.4e-7 of it.  The whole part goes into the exponent; for the
+// rest there is a polynomial, the one of the least relative error.  What is below 2^-60 becomes that:
+// it is nothing beside 1, and products of it are no denormal numbers, which are slow.
+static inline vec power_of_2(vec v) {
+    v = larger(v, splat(-60.0f));
     const float magic = 12582912.0f;  // 1.5 * 2^23: what is added to it is rounded to an integer
-    vec shifted = v * 1.44269504f + magic;
-    ivec whole = (ivec)shifted;
-    vec n = shifted - magic;
-    vec f = v - n * 0.693359375f + n * 2.12194440e-4f;
-    vec p = splat(1.9875691500e-4f);
-    p = p * f + 1.3981999507e-3f;
-    p = p * f + 8.3334519073e-3f;
-    p = p * f + 4.1665795894e-2f;
-    p = p * f + 1.6666665459e-1f;
-    p = p * f + 5.0000001201e-1f;
-    p = p * f * f + f + 1.0f;
-    return (vec)((ivec)p + (whole << 23));
+    const vec shifted = v + magic;
+    const vec f = v - (shifted - magic);
+    vec p = splat(1.327647129e-3f);
+    p = p * f + 9.675540961e-3f;
+    p = p * f + 5.550713092e-2f;
+    p = p * f + 2.402212024e-1f;
+    p = p * f + 6.931469440e-1f;
+    p = p * f + 1.0f;
+    return (vec)((ivec)p + ((ivec)shifted << 23));
 }
