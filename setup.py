@@ -39,7 +39,7 @@ def compiled() -> list[Extension]:
     return [
         Extension(
             f"{PACKAGE}.native._{kind}",
-            [f"{folder}/matchnet.cpp", f"{folder}/programme.cpp"],
+            [f"{folder}/{name}.cpp" for name in ("candidates", "matchnet", "programme")],
             depends=[f"{folder}/vectors.h"],
             extra_compile_args=[*flags, *more],
             language="c++",

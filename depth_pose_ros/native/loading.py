@@ -18,7 +18,7 @@ _X86 = {
 
 
 def library() -> ctypes.CDLL | None:
-    """The functions of ``matchnet.cpp`` and ``programme.cpp``; None where there are none.
+    """The functions of the ``*.cpp`` beside this file; None where there are none.
 
     Nor are there any with the environment's DEPTH_POSE_NATIVE=0, to compare or to look for a fault.
     """
@@ -76,5 +76,11 @@ def declared(loaded: ctypes.CDLL) -> ctypes.CDLL:
         _POINTER, _POINTER, _POINTER, _POINTER, _FLOAT, _POINTER, _INT, _INT, _INT, _POINTER,
         _POINTER, _POINTER,
     ]  # fmt: skip
-    loaded.matchnet.restype = loaded.programme.restype = None
+    loaded.candidates.argtypes = [
+        *(_POINTER,) * 4, *(_INT,) * 4, _POINTER, _INT, _INT, *(_POINTER,) * 3, _INT,
+        *(_POINTER,) * 6,
+    ]  # fmt: skip
+    loaded.readout.argtypes = [*(_POINTER,) * 7, *(_INT,) * 4, _POINTER, _INT, *(_POINTER,) * 4]
+    for function in (loaded.matchnet, loaded.programme, loaded.candidates, loaded.readout):
+        function.restype = None
     return loaded

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from depth_pose_ros.network.config import ModelConfig
@@ -55,15 +56,26 @@ class NativeMatchNet:
                 :func:`depth_pose_ros.network.proposals.window_pixels`.
             result: (19, n), of which the parts' rows are overwritten.
         """
-        crop, which = crop.contiguous(), np.asarray(parts, np.int32)
-        starts = np.ascontiguousarray(pixels[:, 0].numpy()[which])
+        self.fill_windows(lane, parts, crop.contiguous(), pixels[:, 0].numpy(), result.numpy())
+
+    def fill_windows(
+        self,
+        lane: int,
+        parts: Sequence[int],
+        crop: Tensor,
+        starts: NDArray[np.int64],
+        result: NDArray[np.float32],
+    ) -> None:
+        """As :meth:`fill`, with a contiguous crop and the windows' first pixels (19, 2)."""
+        which = np.asarray(parts, np.int32)
+        starts = np.ascontiguousarray(starts[which])
         out = np.empty((len(which), self._side**2), np.float32)
         work = self._workspace(lane, *crop.shape)
         self._functions.matchnet(
             crop.data_ptr(), *crop.shape, starts.ctypes.data, self._side, self._templates,
             self._pointers, which.ctypes.data, len(which), work.ctypes.data, out.ctypes.data,
         )  # fmt: skip
-        result.numpy()[which] = out
+        result[which] = out
 
     def _workspace(self, lane: int, height: int, width: int) -> np.ndarray:
         size = self._functions.matchnet_workspace(height, width, self._side)

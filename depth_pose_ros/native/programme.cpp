@@ -70,14 +70,15 @@ extern "C" int64_t programme_workspace(int parts, int n) {
 //
 // Args:
 //   unary: (parts, n).
-//   anchors, children: (edges, n, 3) metres.
+//   anchors: (edges, n, 3) metres.
+//   points: (parts, n, 3) metres, the candidates.
 //   gamma: (edges, 6).
 //   order: (edges, 3), edge, parent and child, children before their parents' own edges.
 //   root: the part that is nobody's child.
 //   work: workspace.
 //   marginals: (parts, n), or null.
 //   choice: (parts,), where marginals is null.
-extern "C" void programme(const float* unary, const float* anchors, const float* children,
+extern "C" void programme(const float* unary, const float* anchors, const float* points,
                           const float* gamma, float scale, const int32_t* order, int root, int parts,
                           int n, float* work, float* marginals, int64_t* choice) {
     const int padded = fill(n), edges = parts - 1;
@@ -92,7 +93,7 @@ extern "C" void programme(const float* unary, const float* anchors, const float*
 
     for (int s = 0; s < edges; s++) {
         const int e = order[3 * s], p = order[3 * s + 1], c = order[3 * s + 2];
-        const Edge edge(anchors + e * n * 3, children + e * n * 3, gamma + e * 6, scale,
+        const Edge edge(anchors + e * n * 3, points + c * n * 3, gamma + e * 6, scale,
                         beliefs + c * padded, n, padded, coordinates + e * 4 * padded);
         float *total = totals + e * 2 * n, *peaks = total + n;
         for (int i = 0; i < n; i++) {
@@ -128,7 +129,7 @@ extern "C" void programme(const float* unary, const float* anchors, const float*
 
     for (int s = edges - 1; s >= 0; s--) {
         const int e = order[3 * s], p = order[3 * s + 1], c = order[3 * s + 2];
-        const Edge edge(anchors + e * n * 3, children + e * n * 3, gamma + e * 6, scale,
+        const Edge edge(anchors + e * n * 3, points + c * n * 3, gamma + e * 6, scale,
                         beliefs + c * padded, n, padded, coordinates + e * 4 * padded);
         float a[3];
         if (!marginals) {

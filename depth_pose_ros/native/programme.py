@@ -4,11 +4,14 @@ import ctypes
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from depth_pose_ros.network.inference import schedule
 from depth_pose_ros.network.model import PoseNetwork
 from depth_pose_ros.skeleton import EDGES, NUM_JOINTS
+
+Floats = NDArray[np.float32]
 
 
 class NativeProgramme:
@@ -28,6 +31,7 @@ class NativeProgramme:
         levels, self._root = schedule(EDGES, NUM_JOINTS)
         steps = [step for level in levels for step in zip(*level, strict=True)]
         self._order = np.array(steps, np.int32)
+        self._children = [edge.child for edge in EDGES]
         size = functions.programme_workspace(NUM_JOINTS, network.config.proposals)
         self._work = [np.empty(size, np.float32) for _ in range(lanes)]
 
@@ -42,15 +46,23 @@ class NativeProgramme:
         Returns:
             (19, n), every part's summing to 1: marginals, or all on the best configuration's.
         """
-        unary, anchors, children = (t.contiguous() for t in (unary, anchors, children))
-        weights = torch.zeros(unary.shape)
+        points = np.zeros((NUM_JOINTS, *children.shape[1:]), np.float32)
+        points[self._children] = children.numpy()
+        own, places = (np.ascontiguousarray(t.numpy()) for t in (unary, anchors))
+        return torch.from_numpy(self.on_arrays(lane, own, places, points))
+
+    def on_arrays(
+        self, lane: int, unary: Floats, anchors: Floats, points: Floats
+    ) -> NDArray[np.float32]:
+        """As a call, with contiguous arrays and all parts' candidates (19, n, 3)."""
+        weights = np.zeros(unary.shape, np.float32)
         choice = np.empty(NUM_JOINTS, np.int64)
         self._functions.programme(
-            unary.data_ptr(), anchors.data_ptr(), children.data_ptr(), self._gamma.data_ptr(),
+            unary.ctypes.data, anchors.ctypes.data, points.ctypes.data, self._gamma.data_ptr(),
             self._scale, self._order.ctypes.data, self._root, NUM_JOINTS, unary.shape[1],
-            self._work[lane].ctypes.data, weights.data_ptr() if self._marginals else None,
+            self._work[lane].ctypes.data, weights.ctypes.data if self._marginals else None,
             choice.ctypes.data,
         )  # fmt: skip
         if not self._marginals:
-            weights[torch.arange(NUM_JOINTS), torch.from_numpy(choice)] = 1.0
+            weights[np.arange(NUM_JOINTS), choice] = 1.0
         return weights

@@ -43,10 +43,13 @@ class Programs(NamedTuple):
         appearance: for :meth:`PoseNetwork.appearance`.
         weigh: unary terms (B, 19, n), anchors and children (B, 18, n, 3) -> how much every
             candidate counts (B, 19, n), as of :meth:`PoseNetwork.infer`; None: nothing better.
+        skeleton: all of both, and what lies before and between: the FCN's output, crops, frames
+            and scores, if any, -> skeletons, as of :meth:`PoseNetwork.complete` in full.
     """
 
     appearance: Callable[[Tensor, Tensor], Tensor]
-    weigh: Callable[[Tensor, Tensor, Tensor], Tensor] | None
+    weigh: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    skeleton: Callable[[FcnOutput, Tensor, Tensor, Tensor | None], PoseOutput] | None = None
 
 
 class PoseNetwork(nn.Module):
@@ -132,6 +135,8 @@ class PoseNetwork(nn.Module):
                 for whole, part in zip(result, skeletons, strict=True):
                     whole[some] = part
             return result
+        if stage == "full" and programs is not None and programs.skeleton is not None:
+            return programs.skeleton(output, crops, frames, score)
         proposals = self.propose(output, crops, frames, single=stage == "fcn")
         if stage == "fcn":
             weights = proposals.points.new_ones(proposals.points.shape[:3])

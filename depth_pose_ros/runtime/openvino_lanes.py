@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from depth_pose_ros.native import NativeMatchNet, fits, library
+from depth_pose_ros.native import NativeMatchNet, NativeSkeleton, fits, follows, library
 from depth_pose_ros.network.fcn import FcnOutput
 from depth_pose_ros.network.model import PoseNetwork, Programs, Stage
 from depth_pose_ros.network.readout import PoseOutput
@@ -42,6 +42,10 @@ class SideBySide:
             else OpenVinoMatchNet(network, threads)
         )
         self._tree = make_tree(network, threads)
+        self._native: NativeSkeleton | None = None
+        if isinstance(self._match, NativeMatchNet) and follows(network.config):
+            assert functions is not None
+            self._native = NativeSkeleton(network, functions, self._match, threads)
         self._pool: ThreadPoolExecutor | None = None
         if threads > 1:
             # Torch keeps the number of threads by thread.
@@ -114,7 +118,32 @@ class SideBySide:
             appearance = partial(self._appearance, 0) if self._pool is None else self._in_halves
         else:
             appearance = partial(self._appearance, lane)
-        return Programs(appearance, None if self._tree is None else partial(self._tree, lane))
+        return Programs(
+            appearance,
+            None if self._tree is None else partial(self._tree, lane),
+            None if self._native is None else partial(self._skeleton, lane),
+        )
+
+    def _skeleton(
+        self,
+        lane: int | None,
+        output: FcnOutput,
+        crops: Tensor,
+        frames: Tensor,
+        score: Tensor | None,
+    ) -> PoseOutput:
+        assert self._native is not None
+        shared = self._windows_in_halves if lane is None and self._pool is not None else None
+        return self._native(lane or 0, output, crops[0, 0], frames[0], score, shared)
+
+    def _windows_in_halves(
+        self, _: int, crop: Tensor, starts: NDArray[np.int64], result: NDArray[np.float32]
+    ) -> None:
+        match = self._match
+        assert isinstance(match, NativeMatchNet)
+        self._all(
+            lambda lane: match.fill_windows(lane, HALVES[lane], crop, starts, result), len(HALVES)
+        )
 
     def _appearance(self, lane: int, crops: Tensor, pixels: Tensor) -> Tensor:
         result = torch.empty(pixels.shape[:3])

@@ -5,7 +5,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from depth_pose_ros.native import NativeMatchNet, NativeProgramme, fits, library
+from depth_pose_ros.native import (
+    NativeMatchNet,
+    NativeProgramme,
+    NativeSkeleton,
+    fits,
+    follows,
+    library,
+)
 from depth_pose_ros.network.fcn import FcnOutput
 from depth_pose_ros.network.finder import Finder, FinderOutput
 from depth_pose_ros.network.model import PoseNetwork, Programs, Stage
@@ -92,4 +99,17 @@ def _compiled(network: PoseNetwork) -> Programs | None:
         people = zip(unary, anchors, children, strict=True)
         return torch.stack([tree(0, *terms) for terms in people])
 
-    return Programs(appearance, weigh)
+    if match is None or not follows(network.config):
+        return Programs(appearance, weigh)
+    native = NativeSkeleton(network, functions, match, 1)
+
+    def skeleton(
+        output: FcnOutput, crops: Tensor, frames: Tensor, score: Tensor | None
+    ) -> PoseOutput:
+        people = []
+        for i in range(len(crops)):
+            own = None if score is None else score[i : i + 1]
+            people.append(native(0, output.of(torch.tensor([i])), crops[i, 0], frames[i], own))
+        return PoseOutput(*(torch.cat(parts) for parts in zip(*people, strict=True)))
+
+    return Programs(appearance, weigh, skeleton)
