@@ -112,17 +112,32 @@ def test_the_choice_by_processor(able: set[str], kind: str | None) -> None:
 
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
-@pytest.mark.parametrize("readout", ["marginals", "best"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        replace(SMALL, person=True),
+        replace(SMALL, readout="best", displacement=False),
+        replace(SMALL, heat_unary=False),
+    ],
+    ids=["person", "best", "plain unary"],
+)
 def test_whole_skeletons_with_and_without(
-    backend: str, readout: str, monkeypatch: pytest.MonkeyPatch
+    backend: str, config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if backend == "openvino":
         pytest.importorskip("openvino")
-    net, finder = network(replace(SMALL, readout=readout)), Finder(FinderConfig()).eval()
-    crops = np.random.default_rng(0).uniform(-1, 1, (2, HEIGHT, WIDTH)).astype(np.float32)
-    frames = np.stack([frame_around((0.1, 0.0, 3.0)).as_array()] * 2)
+    net, finder = network(config), Finder(FinderConfig()).eval()
+    net.surface_offset.uniform_(0, 0.2)
+    net.surface_gate.fill_(0.6)
+    net.calibration.copy_(torch.tensor((1.3, -0.2)).repeat(19, 1))
+    if net.person is not None:
+        net.person.mean.normal_()
+        net.person.scale.uniform_(1, 2)
+    crops = np.random.default_rng(0).uniform(-1.2, 1.2, (3, HEIGHT, WIDTH)).clip(-1, 1)
+    crops = crops.astype(np.float32)
+    frames = np.stack([frame_around((0.1, 0.0, 3.0)).as_array()] * len(crops))
     results = []
-    for switch in ("1", "0"):
+    for switch in ("0", "1"):
         monkeypatch.setenv(SWITCH, switch)
         assert (library() is None) == (switch == "0")
         runtime = make_runtime(net, finder, torch.device("cpu"), backend, 2)
@@ -130,6 +145,13 @@ def test_whole_skeletons_with_and_without(
         alone = runtime.poses(crops[:1], frames[:1], "full")
         for a, b in zip(together, alone, strict=True):
             torch.testing.assert_close(a[:1], b, atol=1e-3, rtol=1e-3)
-        results.append(together)
-    for a, b in zip(*results, strict=True):
-        torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
+        least = together.score.numpy() + np.array((0.01, -0.01, 0.01), np.float32)
+        some = runtime.poses(crops, frames, "full", least)
+        results.append((together, some))
+    for (a, b), (c, d) in zip(
+        zip(*results[0], strict=True), zip(*results[1], strict=True), strict=True
+    ):
+        torch.testing.assert_close(a, c, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(b, d, atol=1e-3, rtol=1e-3, equal_nan=True)
+    assert results[1][1].joints[1].isfinite().all()
+    assert results[1][1].joints[0].isnan().all() == config.person

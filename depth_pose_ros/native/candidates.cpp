@@ -197,3 +197,26 @@ extern "C" void readout(const float* weights, const float* heat, const float* no
         confidence[p] = 1 / (1 + std::exp(-(calibration[2 * p] * odds + calibration[2 * p + 1])));
     }
 }
+
+// The person head (depth_pose_ros/network/person.py): two layers, of the context as it is.
+//
+// Args:
+//   context: (inputs,).
+//   hidden: (units, inputs).
+//   bias: (units,).
+//   logit: (units,).
+// Returns the sum of the hidden units, as the last layer weighs them, without its bias.
+extern "C" float person(const float* context, int inputs, const float* hidden, const float* bias,
+                        const float* logit, int units) {
+    float result = 0;
+    for (int u = 0; u < units; u++) {
+        const float* row = hidden + (int64_t)u * inputs;
+        vec dot = vec{};
+        int i = 0;
+        for (; i + LANES <= inputs; i += LANES) dot += load(row + i) * load(context + i);
+        float total = bias[u] + sum(dot);
+        for (; i < inputs; i++) total += row[i] * context[i];
+        result += std::max(total, 0.0f) * logit[u];
+    }
+    return result;
+}

@@ -81,6 +81,8 @@ def declared(loaded: ctypes.CDLL) -> ctypes.CDLL:
         *(_POINTER,) * 6,
     ]  # fmt: skip
     loaded.readout.argtypes = [*(_POINTER,) * 7, *(_INT,) * 4, _POINTER, _INT, *(_POINTER,) * 4]
+    loaded.person.argtypes = [_POINTER, _INT, *(_POINTER,) * 3, _INT]
+    loaded.person.restype = _FLOAT
     for function in (loaded.matchnet, loaded.programme, loaded.candidates, loaded.readout):
         function.restype = None
     return loaded

@@ -56,13 +56,14 @@ class NativeMatchNet:
                 :func:`depth_pose_ros.network.proposals.window_pixels`.
             result: (19, n), of which the parts' rows are overwritten.
         """
-        self.fill_windows(lane, parts, crop.contiguous(), pixels[:, 0].numpy(), result.numpy())
+        image = np.ascontiguousarray(crop.numpy())
+        self.fill_windows(lane, parts, image, pixels[:, 0].numpy(), result.numpy())
 
     def fill_windows(
         self,
         lane: int,
         parts: Sequence[int],
-        crop: Tensor,
+        crop: NDArray[np.float32],
         starts: NDArray[np.int64],
         result: NDArray[np.float32],
     ) -> None:
@@ -72,7 +73,7 @@ class NativeMatchNet:
         out = np.empty((len(which), self._side**2), np.float32)
         work = self._workspace(lane, *crop.shape)
         self._functions.matchnet(
-            crop.data_ptr(), *crop.shape, starts.ctypes.data, self._side, self._templates,
+            crop.ctypes.data, *crop.shape, starts.ctypes.data, self._side, self._templates,
             self._pointers, which.ctypes.data, len(which), work.ctypes.data, out.ctypes.data,
         )  # fmt: skip
         result[which] = out

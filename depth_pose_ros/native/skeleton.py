@@ -14,18 +14,21 @@ from depth_pose_ros.native.programme import NativeProgramme
 from depth_pose_ros.network.config import ModelConfig
 from depth_pose_ros.network.fcn import FcnOutput
 from depth_pose_ros.network.model import PoseNetwork
+from depth_pose_ros.network.person import PersonHead
 from depth_pose_ros.network.proposals import NEAREST
 from depth_pose_ros.network.readout import (
     HEAT_WINDOW,
     LEAST_DOUBT,
     UNSEEN,
     PoseOutput,
+    absent,
     person_score,
 )
 from depth_pose_ros.skeleton import EDGES, NUM_JOINTS
 
-#: Lane, crop (H, W), windows' first pixels (19, 2) -> fills the unary terms (19, n).
-Appearance = Callable[[int, Tensor, NDArray[np.int64], NDArray[np.float32]], None]
+Floats = NDArray[np.float32]
+#: Crop (H, W), windows' first pixels (19, 2), and the unary terms (19, n), which it fills.
+Appearance = Callable[[Floats, NDArray[np.int64], Floats], None]
 
 
 def follows(config: ModelConfig) -> bool:
@@ -53,6 +56,7 @@ class NativeSkeleton:
         count = self._side**2
         self._lanes = [_Buffers(count) for _ in range(lanes)]
         self._parents = np.array([edge.parent for edge in EDGES], np.int32)
+        self._person = None if network.person is None else _head(network.person)
         with torch.no_grad():
             self._offsets = _copy(network.surface_offset)
             self._calibration = _copy(network.calibration)
@@ -67,9 +71,9 @@ class NativeSkeleton:
         self,
         lane: int,
         output: FcnOutput,
-        crop: Tensor,
-        frame: Tensor,
-        score: Tensor | None,
+        crop: Floats,
+        frame: Floats,
+        least: float | None = None,
         appearance: Appearance | None = None,
     ) -> PoseOutput:
         """One skeleton.
@@ -79,28 +83,34 @@ class NativeSkeleton:
             output: of the FCN for one crop.
             crop: (H, W).
             frame: (4,), its :class:`depth_pose_ros.crops.CropFrame`.
-            score: (1,) of :meth:`PoseNetwork.presence`, if there is one.
+            least: lowest score worth a skeleton.
             appearance: fills the unary terms instead of MatchNet on this thread.
 
         Raises:
             ValueError: the configuration needs displacements, but the FCN gave none.
         """
+        # All in numpy: torch lets other threads at Python with every operation, however small, and
+        # two people's threads would spend more time on that than on the operations.
+        score = self._score(output)
+        if score is not None and least is not None and score < least:
+            return absent(torch.tensor([score], dtype=torch.float32))
         if self._displacement and output.displacement is None:
             raise ValueError("the configuration needs displacements, but the FCN gave none")
         own = self._lanes[lane]
-        heat, depth = _floats(output.heat[0]), _floats(output.depth[0])
-        moves = _floats(output.displacement[0]) if self._displacement else None  # type: ignore[index]
-        crop, place = _floats(crop), _floats(frame)
-        shape = (NUM_JOINTS, *heat.shape[1:], self._stride)
+        heat, depth = _floats(output.heat), _floats(output.depth)
+        moves = _floats(output.displacement) if self._displacement else None
+        crop, frame = np.ascontiguousarray(crop), np.ascontiguousarray(frame)
+        shape = (*heat.shape[1:], self._stride)
         self._functions.candidates(
-            heat.data_ptr(), depth.data_ptr(), None if moves is None else moves.data_ptr(),
-            self._parents.ctypes.data, *shape, crop.data_ptr(), *crop.shape, place.data_ptr(),
-            self._offsets.ctypes.data, self._constants.ctypes.data, self._side, *own.candidates,
+            heat.ctypes.data, depth.ctypes.data, None if moves is None else moves.ctypes.data,
+            self._parents.ctypes.data, NUM_JOINTS, *shape, crop.ctypes.data, *crop.shape,
+            frame.ctypes.data, self._offsets.ctypes.data, self._constants.ctypes.data, self._side,
+            *own.candidates,
         )  # fmt: skip
         if appearance is None:
             self._match.fill_windows(lane, range(NUM_JOINTS), crop, own.starts, own.unary)
         else:
-            appearance(lane, crop, own.starts, own.unary)
+            appearance(crop, own.starts, own.unary)
         if self._heat_weight is not None:
             own.unary += self._heat_weight * own.log_heat
         weights = self._tree.on_arrays(lane, own.unary, own.anchors, own.points)
@@ -108,19 +118,30 @@ class NativeSkeleton:
         pixels = np.empty((1, NUM_JOINTS, 2), np.float32)
         mass, confidence = np.empty((2, 1, NUM_JOINTS), np.float32)
         self._functions.readout(
-            weights.ctypes.data, heat.data_ptr(), own.norm.ctypes.data, own.starts.ctypes.data,
-            own.points.ctypes.data, own.measured.ctypes.data, self._calibration.ctypes.data, *shape,
-            self._constants.ctypes.data, self._side, joints.ctypes.data, pixels.ctypes.data,
-            mass.ctypes.data, confidence.ctypes.data,
+            weights.ctypes.data, heat.ctypes.data, own.norm.ctypes.data, own.starts.ctypes.data,
+            own.points.ctypes.data, own.measured.ctypes.data, self._calibration.ctypes.data,
+            NUM_JOINTS, *shape, self._constants.ctypes.data, self._side, joints.ctypes.data,
+            pixels.ctypes.data, mass.ctypes.data, confidence.ctypes.data,
         )  # fmt: skip
-        if score is None:
-            score = person_score(torch.from_numpy(mass))
+        known = person_score(torch.from_numpy(mass)) if score is None else torch.tensor([score])
         return PoseOutput(
             torch.from_numpy(joints),
             torch.from_numpy(pixels),
             torch.from_numpy(confidence),
-            score,
+            known.float(),
         )
+
+    def _score(self, output: FcnOutput) -> float | None:
+        """:meth:`PoseNetwork.presence`."""
+        if self._person is None or output.context is None:
+            return None
+        hidden, bias, logit, last = self._person
+        context = np.ascontiguousarray(output.context.numpy()[0], np.float32)
+        value = self._functions.person(
+            context.ctypes.data, len(context), hidden.ctypes.data, bias.ctypes.data,
+            logit.ctypes.data, len(logit),
+        )  # fmt: skip
+        return float(1 / (1 + np.exp(-np.float32(value + last))))
 
 
 class _Buffers:
@@ -141,9 +162,19 @@ class _Buffers:
         self.candidates = [array.ctypes.data for array in outputs]
 
 
-def _floats(tensor: Tensor) -> Tensor:
-    return tensor.float().contiguous()
+def _floats(maps: Tensor | None) -> Floats:
+    """The maps of one crop."""
+    assert maps is not None
+    return np.ascontiguousarray(maps.numpy()[0], np.float32)
 
 
-def _copy(tensor: Tensor) -> NDArray[np.float32]:
+def _copy(tensor: Tensor) -> Floats:
     return np.array(tensor.detach().float().numpy(), order="C")
+
+
+def _head(person: PersonHead) -> tuple[Floats, Floats, Floats, float]:
+    """Both layers' weights, of contexts as they are."""
+    with torch.no_grad():
+        weight = person.hidden.weight / person.scale
+        bias = person.hidden.bias - weight @ person.mean
+        return _copy(weight), _copy(bias), _copy(person.logit.weight[0]), float(person.logit.bias)

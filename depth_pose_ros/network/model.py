@@ -43,8 +43,8 @@ class Programs(NamedTuple):
         appearance: for :meth:`PoseNetwork.appearance`.
         weigh: unary terms (B, 19, n), anchors and children (B, 18, n, 3) -> how much every
             candidate counts (B, 19, n), as of :meth:`PoseNetwork.infer`; None: nothing better.
-        skeleton: all of both, and what lies before and between: the FCN's output, crops, frames
-            and scores, if any, -> skeletons, as of :meth:`PoseNetwork.complete` in full.
+        skeleton: all of :meth:`PoseNetwork.complete` in full: the FCN's output, crops, frames and
+            lowest scores, if any, -> skeletons.
     """
 
     appearance: Callable[[Tensor, Tensor], Tensor]
@@ -124,6 +124,8 @@ class PoseNetwork(nn.Module):
             least: (B,) lowest scores worth a skeleton.  Where the person head gives less the work
                 ends here; see :func:`depth_pose_ros.network.readout.absent`.
         """
+        if stage == "full" and programs is not None and programs.skeleton is not None:
+            return programs.skeleton(output, crops, frames, least)
         score = self.presence(output)
         if least is not None and score is not None and not (score >= least).all():
             (some,) = torch.nonzero(score >= least, as_tuple=True)
@@ -135,8 +137,6 @@ class PoseNetwork(nn.Module):
                 for whole, part in zip(result, skeletons, strict=True):
                     whole[some] = part
             return result
-        if stage == "full" and programs is not None and programs.skeleton is not None:
-            return programs.skeleton(output, crops, frames, score)
         proposals = self.propose(output, crops, frames, single=stage == "fcn")
         if stage == "fcn":
             weights = proposals.points.new_ones(proposals.points.shape[:3])

@@ -130,14 +130,19 @@ class SideBySide:
         output: FcnOutput,
         crops: Tensor,
         frames: Tensor,
-        score: Tensor | None,
+        least: Tensor | None,
     ) -> PoseOutput:
         assert self._native is not None
         shared = self._windows_in_halves if lane is None and self._pool is not None else None
-        return self._native(lane or 0, output, crops[0, 0], frames[0], score, shared)
+        lowest = None if least is None else float(least[0])
+        crop, frame = crops.numpy()[0, 0], frames.numpy()[0]
+        return self._native(lane or 0, output, crop, frame, lowest, shared)
 
     def _windows_in_halves(
-        self, _: int, crop: Tensor, starts: NDArray[np.int64], result: NDArray[np.float32]
+        self,
+        crop: NDArray[np.float32],
+        starts: NDArray[np.int64],
+        result: NDArray[np.float32],
     ) -> None:
         match = self._match
         assert isinstance(match, NativeMatchNet)

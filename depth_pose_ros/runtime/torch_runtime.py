@@ -104,12 +104,12 @@ def _compiled(network: PoseNetwork) -> Programs | None:
     native = NativeSkeleton(network, functions, match, 1)
 
     def skeleton(
-        output: FcnOutput, crops: Tensor, frames: Tensor, score: Tensor | None
+        output: FcnOutput, crops: Tensor, frames: Tensor, least: Tensor | None
     ) -> PoseOutput:
         people = []
         for i in range(len(crops)):
-            own = None if score is None else score[i : i + 1]
-            people.append(native(0, output.of(torch.tensor([i])), crops[i, 0], frames[i], own))
+            one, lowest = output.of(torch.tensor([i])), None if least is None else float(least[i])
+            people.append(native(0, one, crops[i, 0].numpy(), frames[i].numpy(), lowest))
         return PoseOutput(*(torch.cat(parts) for parts in zip(*people, strict=True)))
 
     return Programs(appearance, weigh, skeleton)
