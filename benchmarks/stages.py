@@ -49,6 +49,9 @@ def run(settings: Settings) -> dict[str, Any]:
             ),
             "programme": lambda: network.weigh(unary, output, proposals, runtime.programs),
             "lifting": lambda: network.readout(output, proposals, weights),
+            "the last four at once": lambda: network.complete(
+                output, image, place, programs=runtime.programs
+            ),
         }
         if (make := _messages()) is not None:
             works["messages"] = lambda: make([pose])
