@@ -39,6 +39,8 @@ class PoseEstimator:
         threads: processor threads that may work, also torch's for the whole process; None: as many
             as torch is set to.
         int8: the file of the FCN in whole numbers, if there is one.
+        mirror: whether the FCN looks at everybody a second time, in the mirror: a little more
+            accurate, at the price of its time.
         max_people: most people per image, the surest first.
         min_person_score: whose score, of finder and pose together, is below this is taken for
             something else.
@@ -60,6 +62,7 @@ class PoseEstimator:
         backend: str = "auto",
         threads: int | None = None,
         int8: Path | None = None,
+        mirror: bool = False,
     ) -> None:
         if max_people < 1:
             raise ValueError(f"max_people must be at least 1, got {max_people}")
@@ -73,7 +76,7 @@ class PoseEstimator:
         self._stage = cast(Stage, stage)
         self._finder = finder
         self._runtime = make_runtime(
-            pose.eval(), finder.eval(), self.device, backend, threads, int8
+            pose.eval(), finder.eval(), self.device, backend, threads, int8, mirror
         )
 
     @classmethod
@@ -86,13 +89,15 @@ class PoseEstimator:
         stage: str = "full",
         backend: str = "auto",
         threads: int | None = None,
+        mirror: bool = False,
     ) -> "PoseEstimator":
         """An estimator from a weights file.
 
         Args:
             name_or_path: a name ("compact", the default) or a path; see
                 :func:`depth_pose_ros.weights.resolve`.
-            device, max_people, min_person_score, stage, backend, threads: see the class.
+            device, max_people, min_person_score, stage, backend, threads, mirror: see the
+                class.
 
         Raises:
             WeightsError: no such file, or not one of ours; says which and why.
@@ -113,6 +118,7 @@ class PoseEstimator:
             backend,
             threads,
             int8_beside(path),
+            mirror,
         )
 
     def estimate(self, depth: NDArray[np.float32], camera: Camera) -> list[Pose]:

@@ -27,6 +27,7 @@ class EstimatorSettings(NamedTuple):
     max_people: int
     min_person_score: float
     backend: str = "auto"
+    mirror: bool = False
 
 
 EstimatorFactory = Callable[[EstimatorSettings], Estimator]
@@ -45,4 +46,5 @@ def load_estimator(settings: EstimatorSettings) -> Estimator:
         min_person_score=settings.min_person_score,
         backend=settings.backend,
         threads=settings.threads,
+        mirror=settings.mirror,
     )

@@ -89,6 +89,13 @@ _DECLARATIONS = (
         structural=True,
     ),
     _Declaration(
+        "mirror",
+        False,
+        "Whether the first network looks at everybody a second time, in the mirror: a little more "
+        "accurate, and slower.",
+        structural=True,
+    ),
+    _Declaration(
         "max_people",
         6,
         "At most this many people in one frame, the surest first.  Each costs time.",

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from depth_pose_ros.native import NativeMatchNet, NativeSkeleton, fits, follows, library
 from depth_pose_ros.network.fcn import FcnOutput
+from depth_pose_ros.network.mirror import merged, mirrored
 from depth_pose_ros.network.model import PoseNetwork, Programs, Stage
 from depth_pose_ros.network.readout import PoseOutput
 from depth_pose_ros.runtime.halves import HALVES
@@ -29,10 +30,14 @@ class SideBySide:
         network: float32 on the CPU, with one tower for all parts.
         threads: processor threads.
         fcn: the FCN.
+        mirror: whether it looks at every crop a second time, in the mirror.
     """
 
-    def __init__(self, network: PoseNetwork, threads: int, fcn: ov.Model) -> None:
+    def __init__(
+        self, network: PoseNetwork, threads: int, fcn: ov.Model, mirror: bool = False
+    ) -> None:
         self.network = network
+        self._mirror = mirror
         self._lanes = threads
         self._fcn = Both(fcn, threads)
         functions = library()
@@ -64,29 +69,45 @@ class SideBySide:
         """See :class:`depth_pose_ros.runtime.runtime.Runtime`."""
         people: list[PoseOutput | None] = [None] * len(crops)
 
-        def complete(i: int, maps: list[Tensor], programs: Programs | None) -> None:
+        def complete(i: int, lane: int | None, programs: Programs | None) -> None:
+            maps = self._look(lane, crops[i : i + 1, None])
             lowest = None if least is None else least[i : i + 1]
             people[i] = self._complete(maps, programs, crops[i], frames[i], stage, lowest)
 
         if len(crops) == 1 or self._pool is None:
             for i in range(len(crops)):
-                maps = self._fcn.alone(crops[i : i + 1, None])
-                complete(i, maps, self.programs)
+                complete(i, None, self.programs)
         else:
             following = count()
 
             def work(lane: int) -> None:
                 programs = self._programs(lane)
                 while (i := next(following)) < len(crops):
-                    maps = self._fcn.lanes.on(lane, crops[i : i + 1, None])
-                    complete(i, maps, programs)
+                    complete(i, lane, programs)
 
             self._all(work, min(self._lanes, len(crops)))
         return PoseOutput(*(torch.cat(parts) for parts in zip(*people, strict=True)))
 
     def fcn(self, crops: Tensor) -> FcnOutput:
         """See :class:`depth_pose_ros.runtime.runtime.Runtime`."""
-        return as_output(self._fcn.alone(crops.numpy()), self.network)
+        return self._look(None, crops.numpy())
+
+    @torch.inference_mode()
+    def _look(self, lane: int | None, crop: NDArray[np.float32]) -> FcnOutput:
+        """The FCN's maps of a crop (1, 1, H, W), on one lane or on all threads."""
+        if not self._mirror:
+            maps = self._fcn.alone(crop) if lane is None else self._fcn.lanes.on(lane, crop)
+            return as_output(maps, self.network)
+        twin = mirrored(torch.from_numpy(crop), self.network.fcn.stride).numpy()
+        lanes = self._fcn.lanes
+        if lane is None and self._pool is not None:
+            lanes.start(0, [crop])
+            lanes.start(1, [twin])
+            both = [as_output(lanes.finish(i), self.network) for i in (0, 1)]
+        else:
+            first = [m.clone() for m in lanes.on(lane or 0, crop)]
+            both = [as_output(m, self.network) for m in (first, lanes.on(lane or 0, twin))]
+        return merged(*both)
 
     def _all(self, work: Callable[[int], None], lanes: int) -> None:
         """``work(lane)`` for every lane, the last one here."""
@@ -99,7 +120,7 @@ class SideBySide:
     @torch.inference_mode()
     def _complete(
         self,
-        maps: list[Tensor],
+        output: FcnOutput,
         programs: Programs | None,
         crop: NDArray[np.float32],
         frame: NDArray[np.float32],
@@ -108,9 +129,7 @@ class SideBySide:
     ) -> PoseOutput:
         image, place = torch.from_numpy(crop)[None, None], torch.from_numpy(frame)[None]
         lowest = None if least is None else torch.from_numpy(least)
-        return self.network.complete(
-            as_output(maps, self.network), image, place, stage, programs, lowest
-        )
+        return self.network.complete(output, image, place, stage, programs, lowest)
 
     def _programs(self, lane: int | None = None) -> Programs:
         """For a person on one lane, or for one who has them all."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from depth_pose_ros.network.fcn import FcnOutput
+from depth_pose_ros.network.mirror import merged, mirrored
 from depth_pose_ros.network.model import PoseNetwork, Programs, Stage
 from depth_pose_ros.network.readout import PoseOutput
 from depth_pose_ros.runtime.openvino_models import (
@@ -31,10 +32,14 @@ class LayerByLayer:
         network: float32 on the CPU.
         threads: processor threads.
         fcn: the FCN.
+        mirror: whether it looks at every crop a second time, in the mirror.
     """
 
-    def __init__(self, network: PoseNetwork, threads: int, fcn: ov.Model) -> None:
+    def __init__(
+        self, network: PoseNetwork, threads: int, fcn: ov.Model, mirror: bool = False
+    ) -> None:
         self.network = network
+        self._mirror = mirror
         net, config = network.matchnet, network.config
         large = config.fcn == "paper"
         self._fcn = Program(fcn, threads if large else 1)
@@ -79,7 +84,11 @@ class LayerByLayer:
 
     def fcn(self, crops: Tensor) -> FcnOutput:
         """See :class:`depth_pose_ros.runtime.runtime.Runtime`."""
-        return as_output(self._fcn(crops.numpy()), self.network)
+        if not self._mirror:
+            return as_output(self._fcn(crops.numpy()), self.network)
+        twin = mirrored(crops, self.network.fcn.stride)
+        first = [m.clone() for m in self._fcn(crops.numpy())]
+        return merged(*(as_output(m, self.network) for m in (first, self._fcn(twin.numpy()))))
 
     def _appearance(self, crops: Tensor, pixels: Tensor) -> Tensor:
         features = self.network.matchnet.gather_features(crops, pixels, self._dense, multiple=4)

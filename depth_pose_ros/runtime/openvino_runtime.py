@@ -28,10 +28,16 @@ class OpenVinoRuntime:
         pose, finder: float32 on the CPU.
         threads: processor threads.
         fcn: the FCN as a model of its own, in whole numbers; None: as it is.
+        mirror: whether it looks at every crop a second time, in the mirror.
     """
 
     def __init__(
-        self, pose: PoseNetwork, finder: Finder, threads: int, fcn: ov.Model | None = None
+        self,
+        pose: PoseNetwork,
+        finder: Finder,
+        threads: int,
+        fcn: ov.Model | None = None,
+        mirror: bool = False,
     ) -> None:
         self.network = pose.eval().cpu()
         self._finder = finder.eval().cpu()
@@ -39,7 +45,7 @@ class OpenVinoRuntime:
         fcn = fcn or convert(FcnMaps(self.network.fcn), (1, 1, HEIGHT, WIDTH))
         small = self.network.config.fcn == "compact" and self.network.matchnet.towers == 1
         self._threads = threads
-        self._people = (SideBySide if small else LayerByLayer)(self.network, threads, fcn)
+        self._people = (SideBySide if small else LayerByLayer)(self.network, threads, fcn, mirror)
         self.programs: Programs | None = self._people.programs
 
     @torch.inference_mode()

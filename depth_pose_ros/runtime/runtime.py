@@ -94,6 +94,7 @@ def make_runtime(
     backend: str = "auto",
     threads: int | None = None,
     int8: Path | None = None,
+    mirror: bool = False,
 ) -> Runtime:
     """A runtime for two networks.
 
@@ -104,6 +105,7 @@ def make_runtime(
         threads: how many processor threads may work; None leaves torch's number as it is.  Sets
             torch's for the whole process.
         int8: the FCN in whole numbers (:mod:`depth_pose_ros.runtime.int8`), if there is one.
+        mirror: whether the FCN looks at every crop a second time, in the mirror.
 
     Raises:
         Int8Error: ``int8`` is needed and missing, or of other weights.
@@ -127,8 +129,8 @@ def make_runtime(
             if int8 is None:
                 raise ValueError("backend openvino-int8 needs a weights file with one beside it")
             fcn = read(int8, pose.fcn)
-        return OpenVinoRuntime(pose, finder, workers, fcn)
+        return OpenVinoRuntime(pose, finder, workers, fcn, mirror)
     from depth_pose_ros.runtime.torch_runtime import TorchRuntime
 
     torch.set_num_threads(workers)
-    return TorchRuntime(pose, finder, device)
+    return TorchRuntime(pose, finder, device, mirror)

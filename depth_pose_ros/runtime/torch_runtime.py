@@ -15,6 +15,7 @@ from depth_pose_ros.native import (
 )
 from depth_pose_ros.network.fcn import FcnOutput
 from depth_pose_ros.network.finder import Finder, FinderOutput
+from depth_pose_ros.network.mirror import merged, mirrored
 from depth_pose_ros.network.model import PoseNetwork, Programs, Stage
 from depth_pose_ros.network.readout import PoseOutput
 from depth_pose_ros.runtime.cuda import CudaFcn, copy_to
@@ -26,10 +27,14 @@ class TorchRuntime:
     Args:
         pose, finder: moved to the device.
         device: a CPU or a CUDA GPU.
+        mirror: whether the FCN looks at every crop a second time, in the mirror.
     """
 
-    def __init__(self, pose: PoseNetwork, finder: Finder, device: torch.device) -> None:
+    def __init__(
+        self, pose: PoseNetwork, finder: Finder, device: torch.device, mirror: bool = False
+    ) -> None:
         self._device = device
+        self._mirror = mirror
         self.network = pose.eval().to(device)
         self.programs = None if device.type == "cuda" else _compiled(self.network)
         self._finder = finder.eval().to(device)
@@ -75,8 +80,12 @@ class TorchRuntime:
 
     def fcn(self, crops: Tensor) -> FcnOutput:
         """See :class:`depth_pose_ros.runtime.runtime.Runtime`."""
-        output: FcnOutput = self._fcn(crops)
-        return output
+        if not self._mirror:
+            plain: FcnOutput = self._fcn(crops)
+            return plain
+        both: FcnOutput = self._fcn(torch.cat((crops, mirrored(crops, self.network.fcn.stride))))
+        first, second = torch.arange(2 * len(crops), device=self._device).chunk(2)
+        return merged(both.of(first), both.of(second))
 
 
 def _compiled(network: PoseNetwork) -> Programs | None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from depth_pose_ros.network.mirror import Mirrored
 from depth_pose_ros.network.model import PoseNetwork, Stage
 from depth_pose_ros.skeleton import INDEX, JOINTS
 from depth_pose_ros.weights import load, resolve
@@ -217,6 +218,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--weights", help="name or path of the weights (default: the shipped ones)")
     parser.add_argument("--data", type=Path, required=True, help="folder of held-out shards")
     parser.add_argument("--limit", type=int, help="at most so many crops, evenly spread")
+    parser.add_argument(
+        "--mirror", action="store_true", help="look twice, the second time mirrored"
+    )
     parser.add_argument("--out", type=Path, help="folder for summary.json, plots and pictures")
     parser.add_argument("--pictures", type=int, default=20, help="of the worst crops")
     parser.add_argument("--threads", type=int, default=2)
@@ -225,7 +229,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = CropSet(args.data)
     count = min(args.limit or len(data), len(data))
     chosen = np.unique(np.linspace(0, len(data) - 1, count).astype(np.int64))
-    errors, groups = evaluate(load(resolve(args.weights)), data, chosen)
+    network = load(resolve(args.weights))
+    if args.mirror:
+        network.fcn = Mirrored(network.fcn)  # type: ignore[assignment]
+    errors, groups = evaluate(network, data, chosen)
     print(f"{len(chosen)} crops\n\n{table(summarise(errors, groups))}")
     if args.out is not None:
         write(errors, groups, data, chosen, args.out, args.pictures)

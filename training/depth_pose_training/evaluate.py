@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,12 @@ STAGES: tuple[str, ...] = ("fcn", "matchnet", "full")
 EstimatorFactory = Callable[[str | None, str, str], Estimator]
 
 
-def load_estimator(model: str | None, device: str, stage: str) -> Estimator:
+def load_estimator(model: str | None, device: str, stage: str, mirror: bool = False) -> Estimator:
     """The public estimator, as an application gets it."""
     # Imported here, because it brings torch, which --help need not wait for.
     from depth_pose_ros.estimator import PoseEstimator
 
-    return PoseEstimator.from_pretrained(model, device=device, stage=stage)
+    return PoseEstimator.from_pretrained(model, device=device, stage=stage, mirror=mirror)
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,8 @@ def main(argv: Sequence[str] | None = None, factory: EstimatorFactory = load_est
     """The command line; returns the exit code."""
     args = _parser().parse_args(argv)
     stages = STAGES if args.ablation else (args.stage,)
+    if args.mirror:
+        factory = partial(load_estimator, mirror=True)
     try:
         wanted = {**registry.DATASETS[args.data].evaluation, **registry.chosen(args)}
         if args.data == "synthetic" and args.motion:
@@ -194,6 +197,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--model", help="name or path of the weights (default: the shipped model)")
     add("--device", default="auto", help="cpu, cuda or auto")
     add("--stage", choices=STAGES, default="full", help="how much of the model to run")
+    add("--mirror", action="store_true", help="look at everybody a second time, in the mirror")
     add("--ablation", action="store_true", help="all stages on the same frames (Fig. 10, 11)")
     add(
         "--adapter",
