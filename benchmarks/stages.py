@@ -12,7 +12,6 @@ from benchmarks.timing import side_by_side
 from depth_pose_ros import crops, people
 from depth_pose_ros.depth import to_metres
 from depth_pose_ros.estimator import PoseEstimator
-from depth_pose_ros.network.fcn import FcnOutput
 from depth_pose_ros.people import shrink
 
 
@@ -32,7 +31,7 @@ def run(settings: Settings) -> dict[str, Any]:
     small = shrink(depth, camera, finder.config.focal, finder.multiple)[0]
     raw = np.round(depth * 1000).astype(np.uint16)
     with torch.inference_mode():
-        output = FcnOutput(*(_kept(value) for value in runtime.fcn(image)))
+        output = runtime.fcn(image).clone()  # maps hold until the next call only
         proposals = network.propose(output, image, place)
         unary = network.unary_terms(output, image, proposals, programs=runtime.programs).clone()
         weights = network.weigh(unary, output, proposals, runtime.programs).clone()
@@ -57,11 +56,6 @@ def run(settings: Settings) -> dict[str, Any]:
             works["messages"] = lambda: make([pose])
         times = side_by_side(works, settings.seconds)
     return {"stages": times, "backend": settings.backend}
-
-
-def _kept(value: Any) -> Any:
-    """Maps hold until the next call only."""
-    return value.clone() if isinstance(value, torch.Tensor) else value
 
 
 def _messages() -> Callable[[list[Any]], Any] | None:

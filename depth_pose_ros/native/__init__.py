@@ -7,6 +7,6 @@ works without it, slower.  The sources are beside this file.
 from depth_pose_ros.native.loading import library
 from depth_pose_ros.native.matchnet import NativeMatchNet, fits
 from depth_pose_ros.native.programme import NativeProgramme
-from depth_pose_ros.native.skeleton import NativeSkeleton, follows
+from depth_pose_ros.native.steps import Steps, steps
 
-__all__ = ["NativeMatchNet", "NativeProgramme", "NativeSkeleton", "fits", "follows", "library"]
+__all__ = ["NativeMatchNet", "NativeProgramme", "Steps", "fits", "library", "steps"]

@@ -10,15 +10,10 @@
 namespace {
 
 constexpr int REFINE = 2;  // cells either side of the highest one that refinement looks at
-constexpr float LOG2_E = 1.44269504f;
 
 // In the order of native/skeleton.py.
 struct Constants {
     float range, missing, nearest, gate, reach, unseen, doubt;
-};
-
-struct Maps {
-    int rows, columns, stride;
 };
 
 // Where a pixel lies between cells; beyond the border, on it.
@@ -65,16 +60,16 @@ float log_sum(const float* map, int cells, float peak) {
     return peak + std::log(total + sum(mass));
 }
 
-// Expectation over the cells round the highest one.
-void refine(const float* map, const Maps& m, int best, float* x, float* y) {
-    const int row = best / m.columns, column = best % m.columns;
+// Expectation over the cells round the highest one, in cells.
+void refine(const float* map, int rows, int columns, int best, float* x, float* y) {
+    const int row = best / columns, column = best % columns;
     float total = 0, across = 0, down = 0;
-    for (int r = std::max(row - REFINE, 0); r <= std::min(row + REFINE, m.rows - 1); r++)
-        for (int c = std::max(column - REFINE, 0); c <= std::min(column + REFINE, m.columns - 1); c++) {
-            const float mass = std::exp(map[r * m.columns + c] - map[best]);
+    for (int r = std::max(row - REFINE, 0); r <= std::min(row + REFINE, rows - 1); r++)
+        for (int c = std::max(column - REFINE, 0); c <= std::min(column + REFINE, columns - 1); c++) {
+            const float mass = std::exp(map[r * columns + c] - map[best]);
             total += mass, across += mass * c, down += mass * r;
         }
-    *x = m.stride * across / total, *y = m.stride * down / total;
+    *x = across / total, *y = down / total;
 }
 
 }  // namespace
@@ -100,7 +95,6 @@ extern "C" void candidates(const float* heat, const float* depth, const float* m
                            float* points, float* measured, float* log_heat, float* norm,
                            float* anchors) {
     const Constants& k = *(const Constants*)constants;
-    const Maps m{rows, columns, stride};
     const int cells = rows * columns, half = side / 2, n = side * side;
     const float ray_x = frame[0], ray_y = frame[1], step = frame[2], z_ref = frame[3];
     for (int p = 0; p < parts; p++) {
@@ -108,9 +102,9 @@ extern "C" void candidates(const float* heat, const float* depth, const float* m
         const int best = (int)(std::max_element(map, map + cells) - map);
         norm[p] = log_sum(map, cells, map[best]);
         float x, y;
-        refine(map, m, best, &x, &y);
-        const int64_t left = std::clamp((int)std::nearbyint(x), half, width - 1 - half) - half;
-        const int64_t top = std::clamp((int)std::nearbyint(y), half, height - 1 - half) - half;
+        refine(map, rows, columns, best, &x, &y);
+        const int64_t left = std::clamp((int)std::nearbyint(stride * x), half, width - 1 - half) - half;
+        const int64_t top = std::clamp((int)std::nearbyint(stride * y), half, height - 1 - half) - half;
         starts[2 * p] = left, starts[2 * p + 1] = top;
         for (int r = 0; r < side; r++) {
             const Between down(top + r, stride, rows);

@@ -19,7 +19,7 @@ constexpr int REACH = 24;       // pixels by which a region exceeds its features
 constexpr int HALF = 24;        // from a patch's first pixel to its middle
 constexpr int EXTENT = 49;      // side of a patch
 constexpr float FAR = 1.0f;     // beyond the crop
-constexpr float LOG2_E = 1.44269504f;
+constexpr int RINGS = 38;       // rows that the tower keeps between its stages
 
 struct Tower {
     const float *conv0, *bias0, *conv1, *bias1, *conv2, *bias2, *conv3, *bias3, *conv4, *bias4;
@@ -32,23 +32,38 @@ struct Metric {
 // The last block of a row begins so early that it is whole.
 template <int PX> inline int begin(int x, int count) { return x + PX > count ? count - PX : x; }
 
+// Sums of products for PX neighbours with V vectors of outputs each, kept in registers.
+template <int PX, int V> struct Sums {
+    vec acc[PX][V];
+
+    explicit Sums(const float* bias) {
+        for (int i = 0; i < PX; i++)
+            for (int n = 0; n < V; n++) acc[i][n] = bias ? load(bias + n * LANES) : vec{};
+    }
+
+    // Add one input of every neighbour, STEP apart, by its weights.
+    template <int STEP>
+    inline __attribute__((always_inline)) void add(const float* weights, const float* in) {
+        vec weight[V];
+        for (int n = 0; n < V; n++) weight[n] = load(weights + n * LANES);
+        for (int i = 0; i < PX; i++)
+            for (int n = 0; n < V; n++) acc[i][n] += weight[n] * in[i * STEP];
+    }
+
+    void rectified(float* out) const {
+        for (int i = 0; i < PX; i++)
+            for (int n = 0; n < V; n++) store(out + (i * V + n) * LANES, relu(acc[i][n]));
+    }
+};
+
 void convolve_7x7(const float* region, int stride, const Tower& t, float* out, int count) {
     for (int at = 0; at < count; at += NARROW) {
         const int x = begin<NARROW>(at, count);
-        vec acc[NARROW][N];
-        for (int i = 0; i < NARROW; i++)
-            for (int n = 0; n < N; n++) acc[i][n] = load(t.bias0 + n * LANES);
-        for (int row = 0; row < 7; row++) {
-            const float* in = region + row * stride + x;
-            const float* w = t.conv0 + row * 7 * C;
+        Sums<NARROW, N> sums(t.bias0);
+        for (int row = 0; row < 7; row++)
             for (int column = 0; column < 7; column++)
-                for (int n = 0; n < N; n++) {
-                    const vec weight = load(w + column * C + n * LANES);
-                    for (int i = 0; i < NARROW; i++) acc[i][n] += weight * in[column + i];
-                }
-        }
-        for (int i = 0; i < NARROW; i++)
-            for (int n = 0; n < N; n++) store(out + (x + i) * C + n * LANES, relu(acc[i][n]));
+                sums.add<1>(t.conv0 + (row * 7 + column) * C, region + row * stride + x + column);
+        sums.rectified(out + x * C);
     }
 }
 
@@ -56,38 +71,21 @@ void convolve_7x7(const float* region, int stride, const Tower& t, float* out, i
 void convolve_3x3(const float* const rows[3], const Tower& t, float* out, int count) {
     for (int at = 0; at < count; at += NARROW) {
         const int x = begin<NARROW>(at, count);
-        vec acc[NARROW][N];
-        for (int i = 0; i < NARROW; i++)
-            for (int n = 0; n < N; n++) acc[i][n] = load(t.bias1 + n * LANES);
+        Sums<NARROW, N> sums(t.bias1);
         for (int tap = 0; tap < 9; tap++) {
             const float* in = rows[tap / 3] + (x + 2 * (tap % 3)) * C;
-            const float* w = t.conv1 + tap * C * C;
-            for (int c = 0; c < C; c++)
-                for (int n = 0; n < N; n++) {
-                    const vec weight = load(w + c * C + n * LANES);
-                    for (int i = 0; i < NARROW; i++) acc[i][n] += weight * in[i * C + c];
-                }
+            for (int c = 0; c < C; c++) sums.add<C>(t.conv1 + (tap * C + c) * C, in + c);
         }
-        for (int i = 0; i < NARROW; i++)
-            for (int n = 0; n < N; n++) store(out + (x + i) * C + n * LANES, relu(acc[i][n]));
+        sums.rectified(out + x * C);
     }
 }
 
 // relu(in @ weights + bias) of WIDE pixels.
 template <int IN, int OUT>
 inline void layer(const float* in, const float* weights, const float* bias, float* out) {
-    constexpr int V = OUT / LANES;
-    vec acc[WIDE][V];
-    for (int i = 0; i < WIDE; i++)
-        for (int n = 0; n < V; n++) acc[i][n] = load(bias + n * LANES);
-    for (int c = 0; c < IN; c++) {
-        vec weight[V];
-        for (int n = 0; n < V; n++) weight[n] = load(weights + c * OUT + n * LANES);
-        for (int i = 0; i < WIDE; i++)
-            for (int n = 0; n < V; n++) acc[i][n] += weight[n] * in[i * IN + c];
-    }
-    for (int i = 0; i < WIDE; i++)
-        for (int n = 0; n < V; n++) store(out + i * OUT + n * LANES, relu(acc[i][n]));
+    Sums<WIDE, OUT / LANES> sums(bias);
+    for (int c = 0; c < IN; c++) sums.template add<IN>(weights + c * OUT, in + c);
+    sums.rectified(out);
 }
 
 void convolve_1x1(const float* in, const Tower& t, float* out, int count) {
@@ -151,22 +149,14 @@ void run_tower(const float* region, int height, int width, const Tower& t, float
 // The patches' half of the first layer for PX neighbouring proposals; units (D, stride).
 template <int PX>
 inline void embed(const float* features, int row, const float* weights, float* units, int stride) {
-    vec acc[PX][M];
-    for (int i = 0; i < PX; i++)
-        for (int n = 0; n < M; n++) acc[i][n] = vec{};
+    Sums<PX, M> sums(nullptr);
     for (int cell = 0; cell < GRID * GRID; cell++) {
         const float* in = features + (cell / GRID * STRIDE * row + cell % GRID * STRIDE) * C;
-        const float* w = weights + cell * C * D;
-        for (int c = 0; c < C; c++) {
-            vec weight[M];
-            for (int n = 0; n < M; n++) weight[n] = load(w + c * D + n * LANES);
-            for (int i = 0; i < PX; i++)
-                for (int n = 0; n < M; n++) acc[i][n] += weight[n] * in[i * C + c];
-        }
+        for (int c = 0; c < C; c++) sums.template add<C>(weights + (cell * C + c) * D, in + c);
     }
     for (int i = 0; i < PX; i++)
         for (int n = 0; n < M; n++)
-            for (int l = 0; l < LANES; l++) units[(n * LANES + l) * stride + i] = acc[i][n][l];
+            for (int l = 0; l < LANES; l++) units[(n * LANES + l) * stride + i] = sums.acc[i][n][l];
 }
 
 // All pairs of two vectors of proposals with a part's templates.
@@ -216,8 +206,8 @@ void cut(const float* crop, int height, int width, int left, int top, float* reg
 // Floats of workspace for windows of that side in a crop of that size.
 extern "C" int64_t matchnet_workspace(int height, int width, int side) {
     const int64_t rows = height + EXTENT, columns = width + EXTENT;
-    const int64_t step = 2 * LANES, count = (side * side + step - 1) / step * step;
-    return rows * columns + 38 * columns * C + rows * columns * C + (D + 1) * count;
+    return rows * columns + RINGS * columns * C + rows * columns * C +
+           (D + 1) * round_up(side * side, 2 * LANES);
 }
 
 // Args:
@@ -242,10 +232,10 @@ extern "C" void matchnet(const float* crop, int height, int width, const int64_t
     const int rows = (int)(bottom - top) + side - 1 + EXTENT;
     float* region = work;
     float* rings = region + rows * columns;
-    float* features = rings + 38 * columns * C;
+    float* features = rings + RINGS * columns * C;
     const int wide = columns - REACH;
     float* units = features + (rows - REACH) * wide * C;
-    const int step = 2 * LANES, count = side * side, padded = (count + step - 1) / step * step;
+    const int step = 2 * LANES, count = side * side, padded = round_up(count, step);
     float* result = units + D * padded;
 
     cut(crop, height, width, (int)left - HALF, (int)top - HALF, region, rows, columns);

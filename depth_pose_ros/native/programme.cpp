@@ -10,7 +10,6 @@ namespace {
 
 constexpr float NEVER = -1e30f;     // of candidates that only fill a vector up
 constexpr float NOTHING = 1e-10f;   // a marginal that adds nothing to a float's sum of 1
-constexpr float LOG2_E = 1.44269504f;
 
 // One edge, ready to make rows of terms from: coordinates about the anchors' mean.
 struct Edge {
@@ -18,8 +17,7 @@ struct Edge {
     float *x, *y, *z, *own; // (padded,) the children's, and their own terms with their beliefs
     float mean[3], linear[3], square[3];
 
-    Edge(const float* anchors, const float* children, const float* gamma, float scale,
-         const float* beliefs, int n, int padded, float* work)
+    Edge(const float* anchors, const float* gamma, float scale, int n, int padded, float* work)
         : anchors(anchors), x(work), y(work + padded), z(work + 2 * padded),
           own(work + 3 * padded) {
         for (int d = 0; d < 3; d++) {
@@ -28,6 +26,10 @@ struct Edge {
             mean[d] = (float)(total / n);
             linear[d] = gamma[2 * d] * scale, square[d] = gamma[2 * d + 1] * scale;
         }
+    }
+
+    // Once, on the way up.
+    void put(const float* children, const float* beliefs, int n, int padded) {
         for (int j = 0; j < padded; j++) {
             const bool real = j < n;
             x[j] = real ? children[3 * j] - mean[0] : 0;
@@ -57,13 +59,11 @@ struct Edge {
     }
 };
 
-int fill(int n) { return (n + LANES - 1) / LANES * LANES; }
-
 }  // namespace
 
 // Floats of workspace for so many parts and candidates.
 extern "C" int64_t programme_workspace(int parts, int n) {
-    return (int64_t)(2 * parts + 4 * (parts - 1) + 1) * fill(n) + (int64_t)(parts - 1) * 2 * n;
+    return (int64_t)(2 * parts + 4 * (parts - 1) + 1) * round_up(n, LANES) + (int64_t)(parts - 1) * 2 * n;
 }
 
 // Marginals of p(g) ~ exp(F(g) * scale), or the best configuration.
@@ -81,7 +81,7 @@ extern "C" int64_t programme_workspace(int parts, int n) {
 extern "C" void programme(const float* unary, const float* anchors, const float* points,
                           const float* gamma, float scale, const int32_t* order, int root, int parts,
                           int n, float* work, float* marginals, int64_t* choice) {
-    const int padded = fill(n), edges = parts - 1;
+    const int padded = round_up(n, LANES), edges = parts - 1;
     scale *= LOG2_E;  // all scores in powers of 2
     float* beliefs = work;
     float* shares = beliefs + parts * padded;
@@ -93,8 +93,9 @@ extern "C" void programme(const float* unary, const float* anchors, const float*
 
     for (int s = 0; s < edges; s++) {
         const int e = order[3 * s], p = order[3 * s + 1], c = order[3 * s + 2];
-        const Edge edge(anchors + e * n * 3, points + c * n * 3, gamma + e * 6, scale,
-                        beliefs + c * padded, n, padded, coordinates + e * 4 * padded);
+        Edge edge(anchors + e * n * 3, gamma + e * 6, scale, n, padded,
+                  coordinates + e * 4 * padded);
+        edge.put(points + c * n * 3, beliefs + c * padded, n, padded);
         float *total = totals + e * 2 * n, *peaks = total + n;
         for (int i = 0; i < n; i++) {
             float a[3];
@@ -129,8 +130,8 @@ extern "C" void programme(const float* unary, const float* anchors, const float*
 
     for (int s = edges - 1; s >= 0; s--) {
         const int e = order[3 * s], p = order[3 * s + 1], c = order[3 * s + 2];
-        const Edge edge(anchors + e * n * 3, points + c * n * 3, gamma + e * 6, scale,
-                        beliefs + c * padded, n, padded, coordinates + e * 4 * padded);
+        const Edge edge(anchors + e * n * 3, gamma + e * 6, scale, n, padded,
+                        coordinates + e * 4 * padded);
         float a[3];
         if (!marginals) {
             edge.factors((int)choice[p], a);

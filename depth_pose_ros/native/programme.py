@@ -51,6 +51,10 @@ class NativeProgramme:
         own, places = (np.ascontiguousarray(t.numpy()) for t in (unary, anchors))
         return torch.from_numpy(self.on_arrays(lane, own, places, points))
 
+    def weigh(self, lane: int, unary: Tensor, anchors: Tensor, children: Tensor) -> Tensor:
+        """As a call, for a batch of one."""
+        return self(lane, unary[0], anchors[0], children[0])[None]
+
     def on_arrays(
         self, lane: int, unary: Floats, anchors: Floats, points: Floats
     ) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from depth_pose_ros.crops import DEPTH_RANGE, FAR
 from depth_pose_ros.native.matchnet import NativeMatchNet, fits
-from depth_pose_ros.native.programme import NativeProgramme
+from depth_pose_ros.native.programme import Floats, NativeProgramme
 from depth_pose_ros.network.config import ModelConfig
 from depth_pose_ros.network.fcn import FcnOutput
 from depth_pose_ros.network.model import PoseNetwork
@@ -26,7 +26,6 @@ from depth_pose_ros.network.readout import (
 )
 from depth_pose_ros.skeleton import EDGES, NUM_JOINTS
 
-Floats = NDArray[np.float32]
 #: Crop (H, W), windows' first pixels (19, 2), and the unary terms (19, n), which it fills.
 Appearance = Callable[[Floats, NDArray[np.int64], Floats], None]
 
@@ -42,15 +41,19 @@ class NativeSkeleton:
     Args:
         network: float32 on the CPU, of a shape that :func:`follows`; its weights are copied.
         functions: of :func:`depth_pose_ros.native.loading.library`.
-        match: the network's.
+        match, tree: the network's.
         lanes: how many threads may call at once.
     """
 
     def __init__(
-        self, network: PoseNetwork, functions: ctypes.CDLL, match: NativeMatchNet, lanes: int
+        self,
+        network: PoseNetwork,
+        functions: ctypes.CDLL,
+        match: NativeMatchNet,
+        tree: NativeProgramme,
+        lanes: int,
     ) -> None:
-        self._functions, self._match = functions, match
-        self._tree = NativeProgramme(network, functions, lanes)
+        self._functions, self._match, self._tree = functions, match, tree
         self._side, self._stride = network.config.window, int(network.fcn.stride)
         self._displacement = network.config.displacement
         count = self._side**2
@@ -71,19 +74,16 @@ class NativeSkeleton:
         self,
         lane: int,
         output: FcnOutput,
-        crop: Floats,
-        frame: Floats,
-        least: float | None = None,
+        crops: Tensor,
+        frames: Tensor,
+        least: Tensor | None = None,
         appearance: Appearance | None = None,
     ) -> PoseOutput:
         """One skeleton.
 
         Args:
             lane: below ``lanes``, in use by no other thread.
-            output: of the FCN for one crop.
-            crop: (H, W).
-            frame: (4,), its :class:`depth_pose_ros.crops.CropFrame`.
-            least: lowest score worth a skeleton.
+            output, crops, frames, least: as of :meth:`PoseNetwork.complete`, of one crop.
             appearance: fills the unary terms instead of MatchNet on this thread.
 
         Raises:
@@ -92,14 +92,14 @@ class NativeSkeleton:
         # All in numpy: torch lets other threads at Python with every operation, however small, and
         # two people's threads would spend more time on that than on the operations.
         score = self._score(output)
-        if score is not None and least is not None and score < least:
+        if score is not None and least is not None and score < least.numpy()[0]:
             return absent(torch.tensor([score], dtype=torch.float32))
         if self._displacement and output.displacement is None:
             raise ValueError("the configuration needs displacements, but the FCN gave none")
         own = self._lanes[lane]
         heat, depth = _floats(output.heat), _floats(output.depth)
         moves = _floats(output.displacement) if self._displacement else None
-        crop, frame = np.ascontiguousarray(crop), np.ascontiguousarray(frame)
+        crop, frame = _floats(crops)[0], _floats(frames)
         shape = (*heat.shape[1:], self._stride)
         self._functions.candidates(
             heat.ctypes.data, depth.ctypes.data, None if moves is None else moves.ctypes.data,
@@ -163,7 +163,7 @@ class _Buffers:
 
 
 def _floats(maps: Tensor | None) -> Floats:
-    """The maps of one crop."""
+    """What there is of one crop."""
     assert maps is not None
     return np.ascontiguousarray(maps.numpy()[0], np.float32)
 

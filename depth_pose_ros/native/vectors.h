@@ -28,6 +28,11 @@ typedef float vec __attribute__((vector_size(LANES * 4)));
 typedef int32_t ivec __attribute__((vector_size(LANES * 4)));
 typedef float loose __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
+constexpr float LOG2_E = 1.44269504f;
+
+// The next multiple.
+static inline int round_up(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
+
 static inline vec load(const float* from) { return *(const loose*)from; }
 
 static inline void store(float* to, vec v) { *(loose*)to = v; }

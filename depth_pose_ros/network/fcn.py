@@ -35,6 +35,13 @@ class FcnOutput(NamedTuple):
     logits: bool
     context: Tensor | None = None
 
+    def clone(self) -> "FcnOutput":
+        """Maps of their own: a compiled FCN's hold until its next call."""
+        moves, context = (
+            None if p is None else p.clone() for p in (self.displacement, self.context)
+        )
+        return FcnOutput(self.heat.clone(), self.depth.clone(), moves, self.logits, context)
+
     def of(self, crops: Tensor) -> "FcnOutput":
         """The maps of some crops, by index."""
         parts = (self.heat, self.depth, self.displacement, self.context)

@@ -1,5 +1,7 @@
 """A second look at a crop, in the mirror: an extension that makes the maps' errors smaller."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -48,6 +50,16 @@ def merged(plain: FcnOutput, mirror: FcnOutput) -> FcnOutput:
     return FcnOutput((heats[0] + heats[1]) / 2, depth, moves, plain.logits, plain.context)
 
 
+def look_twice(fcn: Callable[[Tensor], FcnOutput], crops: Tensor, stride: int) -> FcnOutput:
+    """What an FCN says of crops (B, 1, H, W) and of their twins, :func:`merged`.
+
+    Args:
+        fcn: one, or what runs it; its maps need only hold until the next call.
+        crops, stride: as of :func:`mirrored`.
+    """
+    return merged(fcn(crops).clone(), fcn(mirrored(crops, stride)))
+
+
 class Mirrored(nn.Module):
     """An FCN that looks twice.
 
@@ -62,4 +74,4 @@ class Mirrored(nn.Module):
 
     def forward(self, crops: Tensor) -> FcnOutput:
         """(B, 1, H, W) -> maps."""
-        return merged(self.fcn(crops), self.fcn(mirrored(crops, self.stride)))
+        return look_twice(self.fcn, crops, self.stride)

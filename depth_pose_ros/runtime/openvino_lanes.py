@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from depth_pose_ros.native import NativeMatchNet, NativeSkeleton, fits, follows, library
+from depth_pose_ros.native import NativeMatchNet, steps
 from depth_pose_ros.network.fcn import FcnOutput
-from depth_pose_ros.network.mirror import merged, mirrored
+from depth_pose_ros.network.mirror import look_twice, merged, mirrored
 from depth_pose_ros.network.model import PoseNetwork, Programs, Stage
 from depth_pose_ros.network.readout import PoseOutput
 from depth_pose_ros.runtime.halves import HALVES
@@ -40,17 +40,10 @@ class SideBySide:
         self._mirror = mirror
         self._lanes = threads
         self._fcn = Both(fcn, threads)
-        functions = library()
-        self._match: NativeMatchNet | OpenVinoMatchNet = (
-            NativeMatchNet(network, functions, threads)
-            if functions is not None and fits(network.config)
-            else OpenVinoMatchNet(network, threads)
-        )
-        self._tree = make_tree(network, threads)
-        self._native: NativeSkeleton | None = None
-        if isinstance(self._match, NativeMatchNet) and follows(network.config):
-            assert functions is not None
-            self._native = NativeSkeleton(network, functions, self._match, threads)
+        self._native = steps(network, threads)
+        match = None if self._native is None else self._native.match
+        self._match = OpenVinoMatchNet(network, threads) if match is None else match
+        self._tree = make_tree(network, threads, self._native)
         self._pool: ThreadPoolExecutor | None = None
         if threads > 1:
             # Torch keeps the number of threads by thread.
@@ -98,16 +91,14 @@ class SideBySide:
         if not self._mirror:
             maps = self._fcn.alone(crop) if lane is None else self._fcn.lanes.on(lane, crop)
             return as_output(maps, self.network)
-        twin = mirrored(torch.from_numpy(crop), self.network.fcn.stride).numpy()
-        lanes = self._fcn.lanes
+        image, stride, lanes = torch.from_numpy(crop), self.network.fcn.stride, self._fcn.lanes
         if lane is None and self._pool is not None:
-            lanes.start(0, [crop])
-            lanes.start(1, [twin])
-            both = [as_output(lanes.finish(i), self.network) for i in (0, 1)]
-        else:
-            first = [m.clone() for m in lanes.on(lane or 0, crop)]
-            both = [as_output(m, self.network) for m in (first, lanes.on(lane or 0, twin))]
-        return merged(*both)
+            for i, one in enumerate((image, mirrored(image, stride))):
+                lanes.start(i, [one.numpy()])
+            return merged(*(as_output(lanes.finish(i), self.network) for i in (0, 1)))
+        return look_twice(
+            lambda one: as_output(lanes.on(lane or 0, one.numpy()), self.network), image, stride
+        )
 
     def _all(self, work: Callable[[int], None], lanes: int) -> None:
         """``work(lane)`` for every lane, the last one here."""
@@ -137,25 +128,12 @@ class SideBySide:
             appearance = partial(self._appearance, 0) if self._pool is None else self._in_halves
         else:
             appearance = partial(self._appearance, lane)
-        return Programs(
-            appearance,
-            None if self._tree is None else partial(self._tree, lane),
-            None if self._native is None else partial(self._skeleton, lane),
-        )
-
-    def _skeleton(
-        self,
-        lane: int | None,
-        output: FcnOutput,
-        crops: Tensor,
-        frames: Tensor,
-        least: Tensor | None,
-    ) -> PoseOutput:
-        assert self._native is not None
-        shared = self._windows_in_halves if lane is None and self._pool is not None else None
-        lowest = None if least is None else float(least[0])
-        crop, frame = crops.numpy()[0, 0], frames.numpy()[0]
-        return self._native(lane or 0, output, crop, frame, lowest, shared)
+        skeleton = None
+        if self._native is not None and self._native.skeleton is not None:
+            shared = self._windows_in_halves if lane is None and self._pool is not None else None
+            skeleton = partial(self._native.skeleton, lane or 0, appearance=shared)
+        weigh = None if self._tree is None else partial(self._tree, lane)
+        return Programs(appearance, weigh, skeleton)
 
     def _windows_in_halves(
         self,

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from depth_pose_ros.native import steps
 from depth_pose_ros.network.fcn import FcnOutput
-from depth_pose_ros.network.mirror import merged, mirrored
+from depth_pose_ros.network.mirror import look_twice
 from depth_pose_ros.network.model import PoseNetwork, Programs, Stage
 from depth_pose_ros.network.readout import PoseOutput
 from depth_pose_ros.runtime.openvino_models import (
@@ -59,7 +60,7 @@ class LayerByLayer:
             if net.towers > 1:
                 towers = SeparateTowers(net.tower, parts)
                 self._towers.append(Program(convert(towers, (1, shape[0], -1, -1)), 1))
-        tree = make_tree(network, threads)
+        tree = make_tree(network, threads, steps(network, 1))
         weigh = None if tree is None else partial(tree, None)
         self.programs: Programs | None = Programs(self._appearance, weigh)
 
@@ -84,11 +85,12 @@ class LayerByLayer:
 
     def fcn(self, crops: Tensor) -> FcnOutput:
         """See :class:`depth_pose_ros.runtime.runtime.Runtime`."""
-        if not self._mirror:
-            return as_output(self._fcn(crops.numpy()), self.network)
-        twin = mirrored(crops, self.network.fcn.stride)
-        first = [m.clone() for m in self._fcn(crops.numpy())]
-        return merged(*(as_output(m, self.network) for m in (first, self._fcn(twin.numpy()))))
+        if self._mirror:
+            return look_twice(self._look, crops, self.network.fcn.stride)
+        return self._look(crops)
+
+    def _look(self, crops: Tensor) -> FcnOutput:
+        return as_output(self._fcn(crops.numpy()), self.network)
 
     def _appearance(self, crops: Tensor, pixels: Tensor) -> Tensor:
         features = self.network.matchnet.gather_features(crops, pixels, self._dense, multiple=4)

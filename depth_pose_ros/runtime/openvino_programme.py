@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from depth_pose_ros.native import NativeProgramme, library
+from depth_pose_ros.native import Steps
 from depth_pose_ros.network.inference import schedule
 from depth_pose_ros.network.model import PoseNetwork
 from depth_pose_ros.network.pairwise import factors
@@ -61,17 +61,16 @@ class Marginals(nn.Module):
 Tree = Callable[[int | None, Tensor, Tensor, Tensor], Tensor]
 
 
-def make_tree(network: PoseNetwork, threads: int) -> Tree | None:
+def make_tree(network: PoseNetwork, threads: int, native: Steps | None) -> Tree | None:
     """The fastest programme for a network on the CPU; None where torch's own is.
 
     Args:
         network: float32.
         threads: processor threads, and how many may call at once, each on a lane below that.
+        native: the network's compiled steps.
     """
-    functions = library()
-    if functions is not None:
-        native = NativeProgramme(network, functions, threads)
-        return lambda lane, *terms: native(lane or 0, *(t[0] for t in terms))[None]
+    if native is not None:
+        return lambda lane, *terms: native.tree.weigh(lane or 0, *terms)
     if network.config.readout != "marginals":
         return None
     count, points = network.config.proposals, (len(EDGES), network.config.proposals, 3)

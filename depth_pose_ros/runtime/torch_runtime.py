@@ -1,24 +1,20 @@
 """PyTorch as the runtime: everywhere, and the only one on a GPU."""
 
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from depth_pose_ros.native import (
-    NativeMatchNet,
-    NativeProgramme,
-    NativeSkeleton,
-    fits,
-    follows,
-    library,
-)
+from depth_pose_ros.native import steps
 from depth_pose_ros.network.fcn import FcnOutput
 from depth_pose_ros.network.finder import Finder, FinderOutput
-from depth_pose_ros.network.mirror import merged, mirrored
+from depth_pose_ros.network.mirror import look_twice
 from depth_pose_ros.network.model import PoseNetwork, Programs, Stage
 from depth_pose_ros.network.readout import PoseOutput
 from depth_pose_ros.runtime.cuda import CudaFcn, copy_to
+from depth_pose_ros.skeleton import NUM_JOINTS
 
 
 class TorchRuntime:
@@ -80,45 +76,25 @@ class TorchRuntime:
 
     def fcn(self, crops: Tensor) -> FcnOutput:
         """See :class:`depth_pose_ros.runtime.runtime.Runtime`."""
-        if not self._mirror:
-            plain: FcnOutput = self._fcn(crops)
-            return plain
-        both: FcnOutput = self._fcn(torch.cat((crops, mirrored(crops, self.network.fcn.stride))))
-        first, second = torch.arange(2 * len(crops), device=self._device).chunk(2)
-        return merged(both.of(first), both.of(second))
+        if self._mirror:
+            return look_twice(self._fcn, crops, self.network.fcn.stride)
+        output: FcnOutput = self._fcn(crops)
+        return output
 
 
 def _compiled(network: PoseNetwork) -> Programs | None:
-    """Steps of a network on the CPU by compiled code, as far as there is any for it."""
-    functions = library()
-    if functions is None:
+    """Steps of a network by compiled code, crop by crop, as far as there is any for it."""
+    native = steps(network, 1)
+    if native is None:
         return None
-    tree = NativeProgramme(network, functions, 1)
-    match = NativeMatchNet(network, functions, 1) if fits(network.config) else None
+    match = native.match
 
     def appearance(crops: Tensor, pixels: Tensor) -> Tensor:
         if match is None:
             return network.appearance(crops, pixels)
         result = torch.empty(pixels.shape[:3])
-        for crop, own, row in zip(crops[:, 0], pixels, result, strict=True):
-            match.fill(0, range(len(row)), crop, own, row)
+        match.fill(0, range(NUM_JOINTS), crops[0, 0], pixels[0], result[0])
         return result
 
-    def weigh(unary: Tensor, anchors: Tensor, children: Tensor) -> Tensor:
-        people = zip(unary, anchors, children, strict=True)
-        return torch.stack([tree(0, *terms) for terms in people])
-
-    if match is None or not follows(network.config):
-        return Programs(appearance, weigh)
-    native = NativeSkeleton(network, functions, match, 1)
-
-    def skeleton(
-        output: FcnOutput, crops: Tensor, frames: Tensor, least: Tensor | None
-    ) -> PoseOutput:
-        people = []
-        for i in range(len(crops)):
-            one, lowest = output.of(torch.tensor([i])), None if least is None else float(least[i])
-            people.append(native(0, one, crops[i, 0].numpy(), frames[i].numpy(), lowest))
-        return PoseOutput(*(torch.cat(parts) for parts in zip(*people, strict=True)))
-
-    return Programs(appearance, weigh, skeleton)
+    skeleton = None if native.skeleton is None else partial(native.skeleton, 0)
+    return Programs(appearance, partial(native.tree.weigh, 0), skeleton)

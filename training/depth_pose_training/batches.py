@@ -59,10 +59,14 @@ class CropSet:
 
     def rescan(self) -> None:
         """Take in shards that were added since."""
+        # A shard that counts twice is there once.
+        known = {path: s for (_, path), s in zip(self._read, self._shards, strict=True)}
         for place, folder in enumerate(self._folders):
             for path in list_shards(folder):
                 if (place, path) not in self._read:
-                    self._shards.append(read(path, self._mapped))
+                    if path not in known:
+                        known[path] = read(path, self._mapped)
+                    self._shards.append(known[path])
                     self._read[place, path] = None
         self._where = [
             (s, i) for s, shard in enumerate(self._shards) for i in range(len(shard.depth))

@@ -35,8 +35,8 @@ from depth_pose_training.evaluation.summary import (
 #: What the model does, from its first task alone to the whole (paper, Sect. 5.3).
 STAGES: tuple[str, ...] = ("fcn", "matchnet", "full")
 
-#: (model name or path, device, stage) -> an estimator.
-EstimatorFactory = Callable[[str | None, str, str], Estimator]
+#: (model name or path, device, stage, and mirror=True where asked for) -> an estimator.
+EstimatorFactory = Callable[..., Estimator]
 
 
 def load_estimator(model: str | None, device: str, stage: str, mirror: bool = False) -> Estimator:
@@ -120,7 +120,7 @@ def main(argv: Sequence[str] | None = None, factory: EstimatorFactory = load_est
     args = _parser().parse_args(argv)
     stages = STAGES if args.ablation else (args.stage,)
     if args.mirror:
-        factory = partial(load_estimator, mirror=True)
+        factory = partial(factory, mirror=True)
     try:
         wanted = {**registry.DATASETS[args.data].evaluation, **registry.chosen(args)}
         if args.data == "synthetic" and args.motion:
