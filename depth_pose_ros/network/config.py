@@ -19,6 +19,7 @@ class ModelConfig:
     Attributes:
         name: free-form, for people.
         fcn: which fully convolutional network, ``"compact"`` (ours) or ``"paper"`` (Fig. 3).
+        fcn_blocks: residual blocks at stride 16 of the compact FCN.
         window: side of the square of proposals round the coarse maximum, pixels (n = window**2).
         patch: side of the patch that MatchNet compares, crop pixels.
         templates: T, templates per part.
@@ -37,6 +38,7 @@ class ModelConfig:
 
     name: str = ""
     fcn: FcnName = "compact"
+    fcn_blocks: int = 2
     window: int = 17
     patch: int = 32
     templates: int = 10
@@ -61,7 +63,7 @@ class ModelConfig:
                 raise ConfigError(f"{field} must be {length} positive integers, got {value!r}")
         if self.person and self.fcn != "compact":
             raise ConfigError(f"person needs the compact fcn, not {self.fcn!r}")
-        for field in ("window", "patch", "templates"):
+        for field in ("fcn_blocks", "window", "patch", "templates"):
             if not _size(getattr(self, field)):
                 raise ConfigError(
                     f"{field} must be a positive integer, got {getattr(self, field)!r}"
@@ -119,6 +121,7 @@ def compact() -> ModelConfig:
     return ModelConfig(
         name="compact",
         fcn="compact",
+        fcn_blocks=5,
         tower=(16, 16, 32, 32, 16),
         metric_units=(32, 32),
         shared_tower=True,

@@ -131,13 +131,14 @@ class CompactFcn(nn.Module):
     logits = True
     contexts = 7 * 128 + 2 * 64 + NUM_JOINTS
 
-    def __init__(self, displacement: bool = True) -> None:
+    def __init__(self, displacement: bool = True, blocks: int = 2) -> None:
+        """With or without displacement maps, and with ``blocks`` residual ones at stride 16."""
         super().__init__()
         self.stem = _conv_bn_relu(1, 32, 5, stride=2)
         self.down4 = nn.Sequential(_conv_bn_relu(32, 48, 3, stride=2), Residual(48))
         self.down8 = nn.Sequential(_conv_bn_relu(48, 96, 3, stride=2), Residual(96), Residual(96))
         self.down16 = nn.Sequential(
-            _conv_bn_relu(96, 128, 3, stride=2), Residual(128), Residual(128)
+            _conv_bn_relu(96, 128, 3, stride=2), *(Residual(128) for _ in range(blocks))
         )
         self.lift8 = nn.Conv2d(128, 96, 1)
         self.up8 = Residual(96)
@@ -175,9 +176,9 @@ class Residual(nn.Module):
         return F.relu(x + self.norm(self.second(self.first(x))))
 
 
-def build_fcn(name: FcnName, displacement: bool) -> PaperFcn | CompactFcn:
-    """The network of that name, freshly initialised."""
-    return PaperFcn(displacement) if name == "paper" else CompactFcn(displacement)
+def build_fcn(name: FcnName, displacement: bool, blocks: int = 2) -> PaperFcn | CompactFcn:
+    """The network of that name, freshly initialised; ``blocks`` is the compact one's."""
+    return PaperFcn(displacement) if name == "paper" else CompactFcn(displacement, blocks)
 
 
 def _conv_relu(inputs: int, outputs: int, kernel: int) -> tuple[nn.Module, nn.Module]:

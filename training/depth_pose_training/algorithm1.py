@@ -71,6 +71,7 @@ class Rounds:
         self._common = ["--threads", str(args.threads), "--seed", str(args.seed)]
         self._common += ["--data", *(str(d) for d in args.data)]
         self._common += ["--config-file", str(file)] if file is not None else []
+        self._network = ["--fcn", self._config.fcn, "--blocks", str(self._config.fcn_blocks)]
         self._held_out = ["--validation", str(args.validation), "--device", args.device]
 
     def folder(self, number: int) -> Path:
@@ -85,7 +86,7 @@ class Rounds:
         """Everything from nothing."""
         folder = self.folder(1)
         where = ["--run", str(folder)]
-        fcn = ["--out", str(folder), "--fcn", self._config.fcn, *self._held_out]
+        fcn = ["--out", str(folder), *self._network, *self._held_out]
         return [
             self._step("fcn", train_fcn, fcn, together=True),
             self._step("surface", surface, [*where, "--config", self._args.config]),
@@ -105,7 +106,7 @@ class Rounds:
             structured += ["--structured", str(args.feedback)]
             fcn = self._step("fcn", finetune, [*slowly, *structured], together=True)
         else:
-            printed = [*slowly, "--fcn", self._config.fcn]
+            printed = [*slowly, *self._network]
             fcn = self._step("fcn", train_fcn, printed, together=True)
         matchnet = ["--steps", str(args.matchnet_steps), "--rate", str(args.matchnet_rate)]
         return [

@@ -13,24 +13,32 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from depth_pose_ros.network.fcn import CompactFcn, FcnOutput, PaperFcn, build_fcn, heat_probability
+from depth_pose_ros.network import config as configs
+from depth_pose_ros.network.fcn import (
+    CompactFcn,
+    FcnOutput,
+    PaperFcn,
+    Residual,
+    build_fcn,
+    heat_probability,
+)
 from depth_pose_ros.network.proposals import coarse_maximum
 from depth_pose_training import engine, options, run_folder
 from depth_pose_training.batches import Batch, CropSet
 from depth_pose_training.board import Board, Image, skeletons
-from depth_pose_training.checkpoints import Files
+from depth_pose_training.checkpoints import CheckpointError, Files, read
 from depth_pose_training.engine import Learner, Plan
 from depth_pose_training.errors import UserError
 from depth_pose_training.factored import FactoredPaperFcn
 from depth_pose_training.losses import fcn_loss, in_full
-from depth_pose_training.recipes import Recipe
+from depth_pose_training.recipes import OPTIMISERS, Recipe
 from depth_pose_training.streams import CropStream, to_device
 from depth_pose_training.team import Team, join
 
 #: Standard deviation of the target Gaussians, crop pixels.
 SIGMA = {"compact": 5.0, "paper": 8.0}
 #: The paper's numbers (Sect. 5.1), and ours.
-RECIPES = {"compact": Recipe("adamw", 3e-3, 24), "paper": Recipe("sgd", 0.01, 20)}
+RECIPES = {"compact": Recipe("muon", 2.5e-3, 24), "paper": Recipe("sgd", 0.01, 20)}
 _FACTORED = Recipe("adamw", 3e-3, 24)
 Fcn = CompactFcn | PaperFcn | FactoredPaperFcn
 _SHOWN = 6  # crops in TensorBoard's pictures
@@ -128,6 +136,23 @@ def learner(
     return Learner(model, model, recipe.make(model), loss, report, draw)
 
 
+def begin_from(model: nn.Module, start: Path) -> None:
+    """Take a checkpoint's weights; residual blocks that it lacks start as identities.
+
+    Raises:
+        CheckpointError: it is of another network.
+    """
+    given, own = read(start).get("model", {}), model.state_dict()
+    blocks = {name: m for name, m in model.named_modules() if isinstance(m, Residual)}
+    new = {name: m for name, m in blocks.items() if f"{name}.norm.weight" not in given}
+    kept = {k: v.shape for k, v in own.items() if not k.startswith(tuple(f"{n}." for n in new))}
+    if not kept or {k: v.shape for k, v in given.items()} != kept:
+        raise CheckpointError(f"{start} is of another network than --fcn and --blocks name")
+    model.load_state_dict(given, strict=False)
+    for block in new.values():
+        nn.init.zeros_(block.norm.weight)
+
+
 def run(args: argparse.Namespace) -> int:
     """Train by a command line's options; returns the steps done."""
     team = join(args.device)
@@ -142,7 +167,9 @@ def run(args: argparse.Namespace) -> int:
         options.save(args.out, "train_fcn", args)
     data, held_out = CropSet(*args.data, mapped=args.mapped), CropSet(args.validation, mapped=True)
     displacement = args.fcn == "compact"
-    model = FactoredPaperFcn() if args.factored else build_fcn(args.fcn, displacement)
+    model = FactoredPaperFcn() if args.factored else build_fcn(args.fcn, displacement, args.blocks)
+    if args.begin_from:
+        begin_from(model, args.begin_from)
     made = learner(model, recipe, held_out, SIGMA[args.fcn], team, plan, args.distributions)
     if args.freeze_first:  # after the optimiser has it, so that checkpoints stay alike
         next(m for m in model.modules() if isinstance(m, nn.Conv2d)).requires_grad_(False)
@@ -165,6 +192,12 @@ def arguments() -> argparse.ArgumentParser:
     add("--out", type=Path, required=True, help="folder of checkpoints and log")
     add("--fcn", choices=("compact", "paper"), default="compact")
     add(
+        "--blocks",
+        type=int,
+        default=configs.compact().fcn_blocks,
+        help="residual blocks at stride 16 of the compact network (fcn_blocks in a --config file)",
+    )
+    add(
         "--factored",
         action="store_true",
         help="the paper's network in factors, ten times as fast; then depth_pose_training.factored",
@@ -180,7 +213,8 @@ def arguments() -> argparse.ArgumentParser:
         help="a start for the paper's network: heat maps as logarithms of distributions, by "
         "cross-entropy; then without, by Eqn. 6",
     )
-    add("--optimiser", choices=("sgd", "adamw"), help="default: the paper's, or adamw for compact")
+    add("--begin-from", type=Path, help="checkpoint of a network, perhaps of fewer blocks")
+    add("--optimiser", choices=OPTIMISERS, help="default: the paper's, or muon for compact")
     add("--rate", type=float, help="highest learning rate")
     add("--batch", type=int, help="crops per step, of all processes together")
     add("--mapped", action="store_true", help="read crops when they are asked for, not all at once")

@@ -22,7 +22,7 @@ from depth_pose_training import engine, options, run_folder
 from depth_pose_training.board import Board, Image
 from depth_pose_training.checkpoints import Files
 from depth_pose_training.engine import Learner, Plan
-from depth_pose_training.recipes import Recipe
+from depth_pose_training.recipes import OPTIMISERS, Recipe
 from depth_pose_training.streams import Place, StreamError, to_device
 from depth_pose_training.synthetic.samples import VISIBLE
 from depth_pose_training.synthetic.shards import list_shards, read
@@ -253,7 +253,7 @@ def run(args: argparse.Namespace) -> int:
     team = join(args.device)
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    recipe = Recipe("adamw", args.rate, args.batch)
+    recipe = Recipe(args.optimiser, args.rate, args.batch)
     plan = Plan(args.steps, args.checkpoint_every, recipe.rate, args.precision)
     if team.leads:
         options.save(args.out, "train_finder", args)
@@ -277,6 +277,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--validation", type=Path, required=True, help="folder of held-out shards")
     add("--out", type=Path, required=True, help="folder of checkpoints and log")
     add("--batch", type=int, default=16, help="frames per step, of all processes together")
+    add("--optimiser", choices=OPTIMISERS, default="muon")
     add("--rate", type=float, default=2e-3, help="highest learning rate")
     add("--seed", type=int, default=0)
     add("--threads", type=int, default=2)

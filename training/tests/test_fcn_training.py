@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from depth_pose_ros import crops
-from depth_pose_ros.network.fcn import FcnOutput
+from depth_pose_ros.network.fcn import FcnOutput, build_fcn
 from depth_pose_ros.network.finder import FinderOutput
 from depth_pose_ros.skeleton import EDGES, MIRROR
 from depth_pose_training import augment, train_fcn, train_finder
 from depth_pose_training.batches import Batch, CropSet
+from depth_pose_training.checkpoints import CheckpointError, write_whole
 from depth_pose_training.losses import FcnLoss, fcn_loss, gaussian_targets
 from depth_pose_training.schedule import one_cycle
 from depth_pose_training.synthetic import shards
@@ -151,6 +152,23 @@ def test_training_learns_writes_and_resumes(folder: Path, tmp_path: Path) -> Non
     assert [entry["step"] for entry in log] == [4, 8]
     assert log[1]["loss"] < log[0]["loss"]
     assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 8
+
+
+def test_a_deeper_network_begins_as_the_one_it_begins_from(tmp_path: Path) -> None:
+    small, deep = build_fcn("compact", True, blocks=1), build_fcn("compact", True, blocks=3)
+    write_whole(tmp_path / "small.pt", {"model": small.state_dict()})
+    train_fcn.begin_from(deep, tmp_path / "small.pt")
+    x = torch.randn((1, 1, crops.HEIGHT, crops.WIDTH))
+    with torch.no_grad():
+        assert torch.equal(small.eval()(x).heat, deep.eval()(x).heat)
+    deep(x).heat.square().mean().backward()
+    assert deep.down16[3].norm.weight.grad.abs().max() > 0
+    for other in (build_fcn("paper", False), build_fcn("compact", False)):
+        with pytest.raises(CheckpointError, match="another network"):
+            train_fcn.begin_from(other, tmp_path / "small.pt")
+    write_whole(tmp_path / "none.pt", {"model": {}})
+    with pytest.raises(CheckpointError, match="another network"):
+        train_fcn.begin_from(deep, tmp_path / "none.pt")
 
 
 def test_the_papers_network_may_start_with_distributions(
