@@ -9,7 +9,8 @@ import torch
 
 from benchmarks.settings import Settings
 from benchmarks.timing import measure
-from depth_pose_ros.network.fcn import CompactFcn, PaperFcn
+from depth_pose_ros.network import config as configs
+from depth_pose_ros.network.fcn import build_fcn
 
 _SIDE = 1024
 
@@ -42,7 +43,8 @@ def run(settings: Settings) -> dict[str, Any]:
     rate = 2 * _SIDE**3 / time["p50"] / 1e6  # from milliseconds to Gflop/s
     crop = torch.zeros(1, 1, 216, 176)
     floors = {}
-    for name, fcn in (("paper", PaperFcn(False)), ("compact", CompactFcn(True))):
+    for name, c in (("paper", configs.paper()), ("compact", configs.compact())):
+        fcn = build_fcn(c.fcn, c.displacement, c.fcn_blocks)
         floors[name] = round(2 * multiply_adds(fcn.eval(), crop) / rate / 1e6, 3)
     return {
         "processor": _processor(),
