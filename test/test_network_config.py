@@ -5,6 +5,7 @@ import json
 import pytest
 
 from depth_pose_ros.network.config import ConfigError, ModelConfig, compact, paper
+from depth_pose_ros.network.fcn import CompactFcn
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,12 @@ def test_paper_has_no_extensions() -> None:
     config = paper()
     assert (config.fcn, config.readout, config.proposals) == ("paper", "best", 289)
     assert not (config.shared_tower or config.heat_unary or config.displacement or config.person)
+
+
+def test_a_file_from_before_there_was_a_choice_has_two_blocks() -> None:
+    blocks = (ModelConfig.from_json("{}").fcn_blocks, compact().fcn_blocks)
+    depths = [len(CompactFcn(blocks=b).down16) - 1 for b in blocks]
+    assert depths == [2, 5]
 
 
 def test_unknown_keys_are_named() -> None:
@@ -35,6 +42,7 @@ def test_unknown_keys_are_named() -> None:
         ('{"window": 16}', "odd"),
         ('{"window": "17"}', "window"),
         ('{"templates": 0}', "templates"),
+        ('{"fcn_blocks": 2.5}', "fcn_blocks"),
         ('{"patch": 30}', "multiple of 8"),
         ('{"tower": [24, 64]}', "tower must be 5"),
         ('{"shared_tower": 1}', "shared_tower"),
