@@ -33,6 +33,7 @@ STEPS = (
     "finetune",
     "algorithm1",
     "assemble",
+    "unpack",
     "compare",
 )
 FILE = "options.yaml"

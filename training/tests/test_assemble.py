@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from stick_figures import OFFSET, TINY, MeanFcn, mean_figure, write_figures
 
 from depth_pose_ros import weights
@@ -20,6 +21,7 @@ from depth_pose_training import (
     run_folder,
     surface,
     train_matchnet,
+    unpack,
 )
 from depth_pose_training import templates as templates_step
 from depth_pose_training.batches import CropSet
@@ -79,6 +81,36 @@ def test_one_file_holds_what_all_steps_learned(folder: Path, run: Path) -> None:
     assert float(loaded.surface_offset.min()) > 0.04
     assert not torch.equal(loaded.match_weight, PoseNetwork(TINY).match_weight)
     weights.load_modules(out, {FINDER: build_finder})
+
+
+def contents(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    with safe_open(path, framework="pt") as file:
+        return file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def test_a_file_is_taken_apart_again_and_steps_go_on_from_it(
+    folder: Path, run: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    assemble.assemble(run, folder / "finder.pt", first)
+    out, finder = tmp_path / "run", tmp_path / "finder"
+    unpack.main(["--weights", str(first), "--run", str(out), "--finder", str(finder)])
+    assemble.assemble(out, finder / run_folder.FCN, second)
+    (one, once), (other, again) = contents(first), contents(second)
+    assert one == other
+    assert once.keys() == again.keys()
+    assert all(torch.equal(once[name], again[name]) for name in once)
+    with pytest.raises(run_folder.RunError, match="unpack into a new folder"):
+        unpack.unpack(first, out)
+    with pytest.raises(run_folder.RunError, match="unpack into a new folder"):
+        unpack.unpack(first, tmp_path / "other", finder)
+    assert not (tmp_path / "other").exists()
+    common = ["--threads", "1", "--data", str(folder / "train"), "--validation", str(folder / "val")]
+    train_matchnet.main(["--run", str(out), *common, "--steps", "1", "--batch", "2"])
+    assert read(out / run_folder.MATCHNET)["step"] == 1
+    before = read(run / run_folder.MATCHNET)["model"]
+    for name, tensor in read(out / run_folder.MATCHNET)["model"].items():
+        assert torch.allclose(tensor.float(), before[name].float(), atol=2e-2)
 
 
 def test_a_missing_step_is_named(folder: Path, run: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from depth_pose_training import (
     train_fcn,
     train_finder,
     train_matchnet,
+    unpack,
 )
 
 MODULES = {
@@ -35,6 +36,7 @@ MODULES = {
         train_fcn,
         train_finder,
         train_matchnet,
+        unpack,
     )
 }
 
