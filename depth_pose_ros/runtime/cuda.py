@@ -45,7 +45,9 @@ class CudaFcn:
         if key not in self._graphs:
             if len(self._graphs) == _GRAPHS:
                 self._graphs.popitem(last=False)
-            self._graphs[key] = self._capture(crops)
+            # Streams and graphs are made on the current GPU, which need not be the network's.
+            with torch.cuda.device(crops.device):
+                self._graphs[key] = self._capture(crops)
         graph, still, output = self._graphs[key]
         self._graphs.move_to_end(key)
         still.copy_(crops)

@@ -23,7 +23,7 @@ from depth_pose_ros.network.mirror import Mirrored
 from depth_pose_ros.network.model import PoseNetwork, Stage
 from depth_pose_ros.skeleton import INDEX, JOINTS
 from depth_pose_ros.weights import load, resolve
-from depth_pose_training import metrics
+from depth_pose_training import metrics, options
 from depth_pose_training.batches import CropSet
 from depth_pose_training.datasets.synthetic import crop_frame
 from depth_pose_training.evaluation.pictures import side_by_side, worst
@@ -239,4 +239,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    options.command(main)

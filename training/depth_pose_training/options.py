@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from depth_pose_ros.network.config import ConfigError
+from depth_pose_ros.weights import WeightsError
 from depth_pose_training.errors import UserError
 
 #: The steps that a file may have sections for.
@@ -144,7 +145,7 @@ def command(main: Callable[[], None]) -> None:
     """Run a step's command line: what the user can mend is one line, not a traceback."""
     try:
         main()
-    except (UserError, ConfigError, FileNotFoundError) as error:
+    except (UserError, ConfigError, WeightsError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -22,6 +22,7 @@ from depth_pose_ros.runtime.openvino_models import FcnMaps, convert, fcn_output
 from depth_pose_ros.runtime.openvino_program import Program
 from depth_pose_ros.runtime.runtime import int8_beside
 from depth_pose_ros.weights import load, resolve
+from depth_pose_training import options
 from depth_pose_training.batches import CropSet
 from depth_pose_training.crop_eval import evaluate, summarise, table
 
@@ -88,4 +89,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    options.command(main)

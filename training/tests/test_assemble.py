@@ -105,8 +105,9 @@ def test_a_file_is_taken_apart_again_and_steps_go_on_from_it(
     with pytest.raises(run_folder.RunError, match="unpack into a new folder"):
         unpack.unpack(first, tmp_path / "other", finder)
     assert not (tmp_path / "other").exists()
-    common = ["--threads", "1", "--data", str(folder / "train"), "--validation", str(folder / "val")]
-    train_matchnet.main(["--run", str(out), *common, "--steps", "1", "--batch", "2"])
+    data = ["--data", str(folder / "train"), "--validation", str(folder / "val")]
+    short = ["--threads", "1", "--steps", "1", "--batch", "2"]
+    train_matchnet.main(["--run", str(out), *data, *short])
     assert read(out / run_folder.MATCHNET)["step"] == 1
     before = read(run / run_folder.MATCHNET)["model"]
     for name, tensor in read(out / run_folder.MATCHNET)["model"].items():

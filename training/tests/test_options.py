@@ -8,6 +8,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from depth_pose_ros.network.config import ConfigError
+from depth_pose_ros.weights import WeightsError
 from depth_pose_training import (
     algorithm1,
     assemble,
@@ -22,6 +24,7 @@ from depth_pose_training import (
     train_matchnet,
     unpack,
 )
+from depth_pose_training.errors import UserError
 
 MODULES = {
     m.__name__.rsplit(".", 1)[1]: m
@@ -150,9 +153,10 @@ def test_every_step_has_help_and_takes_a_file(
     assert "--config-file" in capsys.readouterr().out
 
 
-def test_what_the_user_can_mend_is_no_traceback() -> None:
+@pytest.mark.parametrize("kind", [FileNotFoundError, UserError, ConfigError, WeightsError])
+def test_what_the_user_can_mend_is_no_traceback(kind: type[Exception]) -> None:
     def main() -> None:
-        raise FileNotFoundError("no shards in x")
+        raise kind("no shards in x")
 
     with pytest.raises(SystemExit) as stop:
         options.command(main)

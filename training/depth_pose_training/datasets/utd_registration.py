@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_pose_ros.skeleton import INDEX
+from depth_pose_training import options
 from depth_pose_training.datasets.base import LabelledFrame, read
 from depth_pose_training.datasets.utd_mhad import UtdMhad
 
@@ -59,4 +60,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    options.command(main)

@@ -24,6 +24,7 @@ from depth_pose_ros.identity import identify
 from depth_pose_ros.pose import Pose
 from depth_pose_ros.skeleton import INDEX
 from depth_pose_ros.tracking import Tracker, TrackerSettings
+from depth_pose_training import options
 from depth_pose_training.evaluation.tracking_scenes import (
     Scene,
     crossing,
@@ -223,4 +224,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    options.command(main)
