@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from depth_pose_ros.camera import Camera
 from depth_pose_ros.network.finder import Finder, FinderOutput
+from depth_pose_ros.skeleton import EDGES
 
 #: Two finds nearer to each other than this, metres, are one person.
 SAME_PERSON = 0.30
@@ -20,6 +21,10 @@ SPINE_TO_SURFACE = 0.10
 LEAST_FIND = 0.1
 #: Two poses whose joints are nearer to each other than this, metres, in the median, are one person.
 SAME_POSE = 0.30
+#: A pose whose joints are nearer to another's bones than this, metres, in the median, is of the
+#: same body: two bodies do not go through each other.
+SAME_BODY = 0.12
+_PARENTS, _CHILDREN = [e.parent for e in EDGES], [e.child for e in EDGES]
 
 
 @dataclass(frozen=True)
@@ -151,8 +156,8 @@ def least_pose_score(find: float, person: float) -> float:
 def distinct(joints: NDArray[np.floating], scores: NDArray[np.floating]) -> list[int]:
     """Which poses are people of their own, surest first.
 
-    The others are a surer pose again: a person found twice, or a pose that slipped onto its
-    neighbour.
+    The others are a surer pose again: a person found twice (with the same joints, or with, say, the
+    legs taken for a body), or a pose that slipped onto its neighbour.
 
     Args:
         joints: (N, 19, 3) metres.
@@ -160,7 +165,29 @@ def distinct(joints: NDArray[np.floating], scores: NDArray[np.floating]) -> list
     """
     kept: list[int] = []
     for i in np.argsort(-scores, kind="stable").tolist():
-        apart = np.linalg.norm(joints[kept] - joints[i], axis=-1)
-        if not len(kept) or (np.median(apart, axis=1) > SAME_POSE).all():
+        others = joints[kept]
+        apart = np.linalg.norm(others - joints[i], axis=-1)
+        if (np.median(apart, axis=1) > SAME_POSE).all() and (
+            np.median(from_bones(joints[i], others), axis=1) > SAME_BODY
+        ).all():
             kept.append(i)
     return kept
+
+
+def from_bones(joints: NDArray[np.floating], bodies: NDArray[np.floating]) -> NDArray[np.floating]:
+    """How far each joint of one pose is from the nearest bone of others.
+
+    Args:
+        joints: (19, 3) metres.
+        bodies: (N, 19, 3) metres.
+
+    Returns:
+        (N, 19) metres.
+    """
+    start = bodies[:, None, _PARENTS]
+    bone = bodies[:, None, _CHILDREN] - start
+    along = joints[None, :, None] - start  # (N, 19, 18, 3)
+    length = np.maximum((bone * bone).sum(-1), 1e-9)
+    share = np.clip((along * bone).sum(-1) / length, 0, 1)
+    nearest: NDArray[np.floating] = np.linalg.norm(along - share[..., None] * bone, axis=-1).min(2)
+    return nearest

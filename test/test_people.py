@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from poses import standing
 
 from depth_pose_ros.camera import Camera
 from depth_pose_ros.network.config import ConfigError
@@ -12,11 +13,13 @@ from depth_pose_ros.people import (
     SPINE_TO_SURFACE,
     distinct,
     find,
+    from_bones,
     least_pose_score,
     person_score,
     pick,
     shrink,
 )
+from depth_pose_ros.skeleton import EDGES, INDEX
 
 CAMERA = Camera(110.0, 110.0, 79.5, 63.5, 160, 128)
 
@@ -127,12 +130,43 @@ def test_the_least_pose_score_at_the_ends() -> None:
 
 
 def test_a_pose_on_a_surer_one_is_dropped_and_a_neighbour_is_not() -> None:
-    body = np.random.default_rng(0).uniform((-0.4, -0.8, 2.0), (0.4, 0.8, 2.4), (19, 3))
-    again = body + (0.7 * SAME_POSE, 0.0, 0.0)
+    body = standing().joints.astype(np.float64)
+    again = body + (0.0, 0.0, 0.7 * SAME_POSE)
     again[15:] += 0.5  # some limbs elsewhere do not make another person
-    neighbour = body - (0.4, 0.0, 0.0)
+    neighbour = body - (0.5, 0.0, 0.0)
     poses = np.stack((again, neighbour, body))
     assert distinct(poses, np.array((0.6, 0.7, 0.9))) == [2, 1]
     assert distinct(poses, np.array((0.95, 0.7, 0.9))) == [0, 1]
     assert distinct(poses[:1], np.array((0.1,))) == [0]
     assert distinct(np.zeros((0, 19, 3)), np.zeros(0)) == []
+
+
+def test_a_whole_body_read_into_anothers_legs_is_dropped() -> None:
+    body = standing().joints.astype(np.float64)
+    hips = body[[INDEX["LeftHip"], INDEX["RightHip"]]].mean(0)
+    feet = body[[INDEX["LeftFoot"], INDEX["RightFoot"]]].mean(0)
+    head, foot = body[:, 1].min(), body[:, 1].max()
+    share = (body[:, 1] - head) / (foot - head)
+    small = hips + share[:, None] * (feet - hips)
+    small[:, 0] += 0.5 * (body[:, 0] - hips[0])
+    assert np.median(np.linalg.norm(small - body, axis=1)) > SAME_POSE
+    poses = np.stack((body, small))
+    assert distinct(poses, np.array((0.9, 0.8))) == [0]
+    behind = small + (0.0, 0.0, 0.4)
+    assert distinct(np.stack((body, behind)), np.array((0.9, 0.8))) == [0, 1]
+
+
+def test_distances_from_bones_are_those_of_a_naive_version() -> None:
+    rng = np.random.default_rng(3)
+    joints, bodies = rng.normal(size=(19, 3)), rng.normal(size=(2, 19, 3))
+    bodies[1, EDGES[0].child] = bodies[1, EDGES[0].parent]  # a bone of no length
+    for body, given in zip(bodies, from_bones(joints, bodies), strict=True):
+        for joint, distance in zip(joints, given, strict=True):
+            points = (
+                body[e.parent] + t * (body[e.child] - body[e.parent])
+                for e in EDGES
+                for t in np.linspace(0, 1, 1001)
+            )
+            assert distance == pytest.approx(
+                min(np.linalg.norm(joint - point) for point in points), abs=3e-3
+            )

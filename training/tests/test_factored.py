@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from stick_figures import write_figures
 from torch import nn
 
-from depth_pose_ros.network.fcn import PaperFcn
+from depth_pose_ros.network.fcn import CompactFcn, PaperFcn
+from depth_pose_training import factor, run_folder, train_fcn
 from depth_pose_training import factored as command
-from depth_pose_training import run_folder, train_fcn
 from depth_pose_training.checkpoints import CheckpointError, read, write_whole
 from depth_pose_training.errors import UserError
 from depth_pose_training.factored import FactoredPaperFcn, PositiveNorm
@@ -67,3 +68,49 @@ def test_only_the_papers_network_has_factors() -> None:
     options = ["--fcn", "compact", "--factored", "--data", "x", "--validation", "x", "--out", "x"]
     with pytest.raises(UserError, match="--fcn paper"):
         train_fcn.run(train_fcn.arguments().parse_args(options))
+
+
+@torch.no_grad()
+def test_what_was_multiplied_out_is_factored_again_exactly() -> None:
+    plain = _with_statistics(displacement=True).multiply_out()
+    crops = torch.randn(4, 1, 72, 64)
+    again, kept = factor.factor(plain, crops)
+    assert kept == pytest.approx(1, abs=1e-5)
+    for a, b in zip(plain(crops)[:3], again(crops)[:3], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+    # Statistics are those of the crops: learning goes on where it was.
+    for a, b in zip(again(crops)[:3], again.train()(crops)[:3], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-2, atol=1e-2)
+
+
+@torch.no_grad()
+def test_a_cut_keeps_the_strongest_directions() -> None:
+    torch.manual_seed(0)
+    kernel = torch.randn(20, 14, 3, 3)
+    kernel[:, 0] *= 5  # one input and one output matter most
+    kernel[7] *= 5
+    whole = kernel.square().sum()
+    kept = []
+    for rank in (1, 4, 14):
+        up, middle, down = factor.cut(kernel, rank)
+        torch.testing.assert_close(up.T @ up, torch.eye(rank), rtol=0, atol=1e-5)
+        torch.testing.assert_close(down @ down.T, torch.eye(rank), rtol=0, atol=1e-5)
+        product = torch.einsum("or,rsyx,si->oiyx", up, middle, down)
+        kept.append(float(1 - (product - kernel).square().sum() / whole))
+    assert kept[0] > 0.15
+    assert kept == sorted(kept)
+
+
+def test_a_run_of_the_paper_becomes_a_factored_one(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    data, plain, source = tmp_path / "data", PaperFcn(), tmp_path / "paper"
+    write_figures(data, 6)
+    options = ["--source", str(source), "--run", str(tmp_path / "factored"), "--data", str(data)]
+    with pytest.raises(FileNotFoundError):
+        factor.main(options)
+    write_whole(source / run_folder.FCN, {"model": plain.state_dict()})
+    factor.main(options)
+    FactoredPaperFcn().load_state_dict(read(tmp_path / "factored" / run_folder.FCN)["model"])
+    write_whole(source / run_folder.FCN, {"model": CompactFcn().state_dict()})
+    with pytest.raises(CheckpointError, match="paper's network"):
+        factor.main(options)

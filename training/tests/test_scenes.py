@@ -144,3 +144,18 @@ def test_seats_carry_without_cutting(bodies: BodyModel, seed: int) -> None:
     for box in np.split(seat.vertices, len(seat.vertices) // 8):
         low, high = box.min(0) + 0.02, box.max(0) - 0.02
         assert not ((shins > low) & (shins < high)).all(1).any()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_trunk_far_above_the_thighs_needs_no_seat_behind(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    thighs = rng.uniform((-0.15, -0.4, 0.4), (0.15, 0.0, 0.6), (50, 3))
+    trunk = rng.uniform((-0.15, -0.1, 0.7), (0.15, 0.1, 1.2), (50, 3))
+    parts = np.zeros((100, len(PARTS)))
+    parts[:50, list(PARTS).index("thigh")] = 1
+    parts[50:, list(PARTS).index("trunk")] = 1
+    joints = np.zeros((19, 3))
+    joints[[INDEX["LeftHip"], INDEX["RightHip"]], 2] = 0.75
+    joints[[INDEX["LeftKnee"], INDEX["RightKnee"]]] = (0.0, -0.4, 0.45)
+    seat = seats.seat(np.concatenate((thighs, trunk)), parts, joints, 0.0, rng)
+    assert seat is None or np.isfinite(seat.vertices).all()

@@ -43,7 +43,8 @@ def seat(
     top = float(below[:, 2].min()) + _SINK
     if top < _LEAST:
         return None
-    back = float(trunk[trunk[:, 2] < top + 0.15][:, 1].max()) if len(trunk) else 0.15
+    rump = trunk[trunk[:, 2] < top + 0.15]
+    back = float(rump[:, 1].max()) if len(rump) else 0.15
     # Nothing of a shin or foot may be where the block is.
     low = shins[(shins[:, 2] < top) & (np.abs(shins[:, 0]) < 0.45)]
     behind_shins = float(low[:, 1].max()) if len(low) else -0.4
