@@ -45,11 +45,17 @@ class Crops:
 
 
 def augment(given: Crops, rng: np.random.Generator) -> Crops:
-    """Reshape, turn, mirror, shift and surround every crop of a batch, and block parts out."""
+    """Reshape, turn, mirror, shift and surround every crop of a batch, and block parts out.
+
+    Surroundings and neighbours are other crops of the batch: one alone gets none.  Crops of nobody
+    (no joint is known) stay among themselves what they are.
+    """
     depth = np.empty_like(given.depth)
     frame, joints = given.frame.copy(), given.joints.copy()
     visible = given.visible.copy()
-    cut_out = (given.depth == crops.MISSING).mean((1, 2)) > _CUT_OUT
+    somebody = np.asarray((given.joints[..., 2] > 0).any(1))
+    missing = (given.depth == crops.MISSING).mean((1, 2))
+    cut_out: NDArray[np.bool_] = somebody & (missing > _CUT_OUT)
     for b in range(len(depth)):
         plane, flip = _plane(rng)
         size = math.sqrt(abs(np.linalg.det(plane)))
@@ -61,12 +67,12 @@ def augment(given: Crops, rng: np.random.Generator) -> Crops:
     # Partners are taken as they are by now, reshaped, but before they have partners of their own.
     alone = depth.copy()
     for b in range(len(depth)):
-        if cut_out[b] and rng.random() < _SURROUNDED:
-            _behind(depth[b], alone[int(rng.integers(len(depth)))], rng)
-        if rng.random() < _NEIGHBOUR and cut_out.any():
-            other = int(rng.choice(np.flatnonzero(cut_out)))
-            if other != b:
-                _beside(depth[b], alone[other], rng)
+        others = np.delete(np.arange(len(depth)), b)
+        if cut_out[b] and len(others) and rng.random() < _SURROUNDED:
+            _behind(depth[b], alone[int(rng.choice(others))], rng)
+        neighbours = others[cut_out[others]]
+        if somebody[b] and len(neighbours) and rng.random() < _NEIGHBOUR:
+            _beside(depth[b], alone[int(rng.choice(neighbours))], rng)
         frame[b, 3] += _nearer(depth[b], rng)
         if rng.random() < _BLOCKED:
             _block(depth[b], rng)

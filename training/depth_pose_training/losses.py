@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from depth_pose_ros.network.fcn import FcnOutput, heat_probability, log_heat
 from depth_pose_ros.skeleton import EDGES
@@ -52,6 +53,12 @@ def in_full(output: FcnOutput) -> FcnOutput:
         depth=output.depth.float(),
         displacement=None if displacement is None else displacement.float(),
     )
+
+
+def person_loss(judged: Tensor, batch: Batch) -> Tensor:
+    """Cross-entropy of logits (B,) that a crop shows somebody: one that has a known joint."""
+    somebody = (batch.joints[..., 2] > NEAREST).any(1)
+    return F.binary_cross_entropy_with_logits(judged, somebody.to(judged))
 
 
 def _weighted(value: Tensor, weight: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from depth_pose_training.errors import UserError
 STEPS = (
     "train_fcn",
     "train_finder",
+    "nobody",
     "surface",
     "templates",
     "train_matchnet",

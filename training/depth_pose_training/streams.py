@@ -21,6 +21,7 @@ from depth_pose_training.team import Team
 
 B_co = TypeVar("B_co", covariant=True)
 D = TypeVar("D")
+_PARTNERS = 2  # crops that one may get surroundings and a neighbour from
 #: Where a stream stands, in a checkpoint.
 Place = dict[str, int]
 
@@ -129,8 +130,11 @@ class _Plans(Dataset[Batch]):
         return len(self._orders)
 
     def __getitem__(self, number: int) -> Batch:
-        crops = (
-            self._data.batch(np.array([i]), np.random.default_rng((*self._seed, int(i))))
-            for i in self._orders[number]
-        )
-        return join(list(crops))
+        return join([self._crop(int(i)) for i in self._orders[number]])
+
+    def _crop(self, index: int) -> Batch:
+        rng = np.random.default_rng((*self._seed, index))
+        # With others that may surround it.
+        rows = np.array([index, *rng.integers(len(self._data), size=_PARTNERS)])
+        batch = self._data.batch(rows, rng)
+        return Batch(*(getattr(batch, f.name)[:1] for f in fields(Batch)))

@@ -22,6 +22,7 @@ from depth_pose_ros.network.fcn import (
     build_fcn,
     heat_probability,
 )
+from depth_pose_ros.network.person import PersonHead
 from depth_pose_ros.network.proposals import coarse_maximum
 from depth_pose_training import engine, options, run_folder
 from depth_pose_training.batches import Batch, CropSet
@@ -30,7 +31,7 @@ from depth_pose_training.checkpoints import CheckpointError, Files, read
 from depth_pose_training.engine import Learner, Plan
 from depth_pose_training.errors import UserError
 from depth_pose_training.factored import FactoredPaperFcn
-from depth_pose_training.losses import fcn_loss, in_full
+from depth_pose_training.losses import fcn_loss, in_full, person_loss
 from depth_pose_training.recipes import OPTIMISERS, Recipe
 from depth_pose_training.streams import CropStream, to_device
 from depth_pose_training.team import Team, join
@@ -103,6 +104,33 @@ class _Distributions(nn.Module):
         return output._replace(logits=True)
 
 
+class _Judged(nn.Module):
+    """A network and, of what it saw, whether that is a person, by a head that learns nothing."""
+
+    def __init__(self, model: Fcn, head: PersonHead) -> None:
+        super().__init__()
+        self.model, self.head = model, head.eval().requires_grad_(False)
+
+    def forward(self, crops: Tensor) -> tuple[FcnOutput, Tensor]:
+        """The network's output, and the head's logits (B,)."""
+        output: FcnOutput = self.model(crops)
+        return output, self.head(output.context)
+
+
+def read_head(path: Path) -> PersonHead:
+    """What train_person wrote.
+
+    Raises:
+        CheckpointError: the file is something else.
+    """
+    head = PersonHead(CompactFcn.contexts)
+    try:
+        head.load_state_dict(read(path)["model"])
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is not what train_person writes") from error
+    return head
+
+
 def learner(
     model: Fcn,
     recipe: Recipe,
@@ -111,11 +139,13 @@ def learner(
     team: Team,
     plan: Plan,
     distributions: bool = False,
+    head: PersonHead | None = None,
 ) -> Learner[Batch]:
     """The network as :func:`depth_pose_training.engine.fit` wants it.
 
     With ``distributions`` heat maps are taken for the logarithms of distributions, whatever they
-    are meant to be.
+    are meant to be.  With a ``head`` the network also learns to show it who is a person: crops
+    without a known joint are of nobody.
     """
     model.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     shown = _Distributions(model) if distributions else model
@@ -123,9 +153,11 @@ def learner(
     def loss(module: nn.Module, batch: Batch, step: int) -> Tensor:
         with team.autocast(plan.precision):
             output = module(batch.crops.contiguous(memory_format=torch.channels_last))
+        output, judged = output if head is not None else (output, None)
         if distributions:
             output = output._replace(logits=True)
-        return fcn_loss(in_full(output), batch, model.stride, sigma).total
+        total = fcn_loss(in_full(output), batch, model.stride, sigma).total
+        return total if judged is None else total + person_loss(judged.float(), batch)
 
     def report() -> dict[str, Any]:
         return validate(shown, held_out, team.device)
@@ -133,7 +165,8 @@ def learner(
     def draw() -> Image:
         return picture(shown, held_out, team.device)
 
-    return Learner(model, model, recipe.make(model), loss, report, draw)
+    module = model if head is None else _Judged(model, head)
+    return Learner(model, module, recipe.make(model), loss, report, draw)
 
 
 def begin_from(model: nn.Module, start: Path) -> None:
@@ -170,7 +203,12 @@ def run(args: argparse.Namespace) -> int:
     model = FactoredPaperFcn() if args.factored else build_fcn(args.fcn, displacement, args.blocks)
     if args.begin_from:
         begin_from(model, args.begin_from)
-    made = learner(model, recipe, held_out, SIGMA[args.fcn], team, plan, args.distributions)
+    head = None
+    if args.person:
+        if args.fcn != "compact":
+            raise UserError("only the compact network has a person head: no --person with others")
+        head = read_head(args.person)
+    made = learner(model, recipe, held_out, SIGMA[args.fcn], team, plan, args.distributions, head)
     if args.freeze_first:  # after the optimiser has it, so that checkpoints stay alike
         next(m for m in model.modules() if isinstance(m, nn.Conv2d)).requires_grad_(False)
     return engine.fit(
@@ -212,6 +250,12 @@ def arguments() -> argparse.ArgumentParser:
         action="store_true",
         help="a start for the paper's network: heat maps as logarithms of distributions, by "
         "cross-entropy; then without, by Eqn. 6",
+    )
+    add(
+        "--person",
+        type=Path,
+        help="train_person's person.pt: learn features by which it tells people from what the "
+        "nobody step cut, too (as one more folder of --data); then train_person anew",
     )
     add("--begin-from", type=Path, help="checkpoint of a network, perhaps of fewer blocks")
     add("--optimiser", choices=OPTIMISERS, help="default: the paper's, or muon for compact")

@@ -1,6 +1,7 @@
 """Batches, losses, the schedule, and the networks' first training steps."""
 
 import json
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -8,15 +9,20 @@ import pytest
 import torch
 
 from depth_pose_ros import crops
-from depth_pose_ros.network.fcn import FcnOutput, build_fcn
+from depth_pose_ros.network import config as configs
+from depth_pose_ros.network.fcn import CompactFcn, FcnOutput, build_fcn
 from depth_pose_ros.network.finder import FinderOutput
+from depth_pose_ros.network.person import PersonHead
 from depth_pose_ros.skeleton import EDGES, MIRROR
 from depth_pose_training import augment, train_fcn, train_finder
 from depth_pose_training.batches import Batch, CropSet
-from depth_pose_training.checkpoints import CheckpointError, write_whole
-from depth_pose_training.losses import FcnLoss, fcn_loss, gaussian_targets
+from depth_pose_training.checkpoints import CheckpointError, read, write_whole
+from depth_pose_training.errors import UserError
+from depth_pose_training.losses import FcnLoss, fcn_loss, gaussian_targets, person_loss
 from depth_pose_training.schedule import one_cycle
+from depth_pose_training.streams import CropStream
 from depth_pose_training.synthetic import shards
+from depth_pose_training.team import ALONE
 
 
 def make_shard(n: int, seed: int) -> shards.Shard:
@@ -169,6 +175,59 @@ def test_a_deeper_network_begins_as_the_one_it_begins_from(tmp_path: Path) -> No
     write_whole(tmp_path / "none.pt", {"model": {}})
     with pytest.raises(CheckpointError, match="another network"):
         train_fcn.begin_from(deep, tmp_path / "none.pt")
+
+
+def test_the_network_learns_to_show_a_head_who_is_a_person(folder: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    nobody = make_shard(4, 1)
+    nobody.joints[:] = 0
+    (tmp_path / "nobody").mkdir()
+    shards.write(tmp_path / "nobody" / "shard_00000.npz", nobody)
+    head = PersonHead(CompactFcn.contexts)
+    write_whole(tmp_path / "person.pt", {"model": head.state_dict()})
+    options = ["--data", str(folder), str(tmp_path / "nobody"), "--validation", str(folder)]
+    options += ["--out", str(tmp_path / "run"), "--batch", "8", "--checkpoint-every", "8"]
+    train_fcn.main([*options, "--person", str(tmp_path / "person.pt"), "--steps", "24"])
+    fcn = build_fcn("compact", True, configs.compact().fcn_blocks)
+    fcn.load_state_dict(read(tmp_path / "run" / "checkpoint.pt")["model"])
+    logits = [
+        train_fcn._Judged(fcn.train(), train_fcn.read_head(tmp_path / "person.pt"))(
+            CropSet(path).batch(np.arange(4)).crops
+        )[1]
+        for path in (folder, tmp_path / "nobody")
+    ]
+    assert logits[0].mean() > logits[1].mean()
+    for bad in ({"model": {}}, {}):
+        write_whole(tmp_path / "other.pt", bad)
+        with pytest.raises(CheckpointError, match="train_person"):
+            train_fcn.read_head(tmp_path / "other.pt")
+    with pytest.raises(UserError, match="person head"):
+        train_fcn.main([*options, "--fcn", "paper", "--person", str(tmp_path / "person.pt")])
+
+
+def test_nobody_is_a_label_and_no_joint(folder: Path) -> None:
+    batch = CropSet(folder).batch(np.arange(4))
+    batch.joints[2:] = 0
+    sure = torch.tensor((9.0, 9.0, -9.0, -9.0))
+    assert person_loss(sure, batch) < 0.001
+    assert person_loss(-sure, batch) > 8
+
+
+def test_streams_give_crops_that_are_cut_out_surroundings_and_neighbours(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured() -> list[float]:
+        stream = CropStream(CropSet(folder), 4, 0, ALONE)
+        batches = islice(stream.start(None, 0), 5)
+        return [float((batch.crops < 1).float().mean()) for batch, _ in batches]
+
+    for name in ("_BLOCKED", "_SURROUNDED", "_NEIGHBOUR"):
+        monkeypatch.setattr(augment, name, 0.0)
+    alone = measured()
+    for name in ("_SURROUNDED", "_NEIGHBOUR"):
+        monkeypatch.setattr(augment, name, 1.0)
+        assert np.mean(measured()) > 1.5 * np.mean(alone)
+        monkeypatch.setattr(augment, name, 0.0)
 
 
 def test_the_papers_network_may_start_with_distributions(
