@@ -69,7 +69,7 @@ def augment(given: Crops, rng: np.random.Generator) -> Crops:
     for b in range(len(depth)):
         others = np.delete(np.arange(len(depth)), b)
         if cut_out[b] and len(others) and rng.random() < _SURROUNDED:
-            _behind(depth[b], alone[int(rng.choice(others))], rng)
+            put_behind(depth[b], alone[int(rng.choice(others))], rng)
         neighbours = others[cut_out[others]]
         if somebody[b] and len(neighbours) and rng.random() < _NEIGHBOUR:
             _beside(depth[b], alone[int(rng.choice(neighbours))], rng)
@@ -153,8 +153,10 @@ def _nearer(image: NDArray[np.int16], rng: np.random.Generator) -> float:
     return shift / 1000
 
 
-def _behind(image: NDArray[np.int16], other: NDArray[np.int16], rng: np.random.Generator) -> None:
-    """Fill what is missing with another crop, half a metre or more farther away."""
+def put_behind(
+    image: NDArray[np.int16], other: NDArray[np.int16], rng: np.random.Generator
+) -> None:
+    """Fill what is missing of a crop with another, half a metre or more farther away, in place."""
     hole = (image == crops.MISSING) & (other != crops.MISSING)
     away = int(rng.uniform(500, 1800))
     image[hole] = np.clip(other[hole].astype(np.int32) + away, -30000, 30000)

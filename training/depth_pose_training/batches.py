@@ -101,11 +101,8 @@ class CropSet:
 
     def batch(self, indices: NDArray[np.int64], rng: np.random.Generator | None = None) -> Batch:
         """The crops at ``indices``; augmented when ``rng`` is given."""
-        where = [self._where[i] for i in indices]
-        depth = np.stack([self._shards[s].depth[i] for s, i in where])
-        frame = np.stack([self._shards[s].frame[i] for s, i in where])
-        joints = np.stack([self._shards[s].joints[i] for s, i in where])
-        visible = np.stack([self._shards[s].visible[i] for s, i in where])
+        rows = [self.crop(int(i)) for i in indices]
+        depth, frame, joints, visible = (np.stack(column) for column in zip(*rows, strict=True))
         if rng is not None:
             other = augment(Crops(depth, frame, joints, visible), rng)
             depth, frame, joints, visible = other.depth, other.frame, other.joints, other.visible

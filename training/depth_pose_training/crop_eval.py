@@ -29,6 +29,7 @@ from depth_pose_training.datasets.synthetic import crop_frame
 from depth_pose_training.evaluation.pictures import side_by_side, worst
 from depth_pose_training.evaluation.plots import plot_curves, plot_per_joint
 from depth_pose_training.evaluation.summary import Errors
+from depth_pose_training.surroundings import SurroundedCrops
 from depth_pose_training.synthetic.records import HIDDEN, OUTSIDE
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -217,6 +218,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", help="name or path of the weights (default: the shipped ones)")
     parser.add_argument("--data", type=Path, required=True, help="folder of held-out shards")
+    parser.add_argument(
+        "--behind",
+        type=Path,
+        help="folder of shards: what is missing of the crops is filled with these, farther away, "
+        "so that people whose background was removed stand in rooms",
+    )
     parser.add_argument("--limit", type=int, help="at most so many crops, evenly spread")
     parser.add_argument(
         "--mirror", action="store_true", help="look twice, the second time mirrored"
@@ -226,7 +233,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
-    data = CropSet(args.data)
+    data = SurroundedCrops(args.data, args.behind) if args.behind else CropSet(args.data)
     count = min(args.limit or len(data), len(data))
     chosen = np.unique(np.linspace(0, len(data) - 1, count).astype(np.int64))
     network = load(resolve(args.weights))

@@ -65,7 +65,7 @@ def test_others_never_cover_what_is_nearer() -> None:
     other = np.full_like(person, crops.MISSING)
     other[40:200, 40:140] = 0
     behind = person.copy()
-    module._behind(behind, other, rng)
+    module.put_behind(behind, other, rng)
     np.testing.assert_array_equal(behind[person != crops.MISSING], 100)
     assert (behind[40:60, 40:140] >= 500).all()
     assert (behind[:40] == crops.MISSING).all()

@@ -10,8 +10,10 @@ import pytest
 import torch
 from stick_figures import figures
 
+from depth_pose_ros import crops
 from depth_pose_training.batches import Batch, CropSet
 from depth_pose_training.streams import CropStream
+from depth_pose_training.surroundings import SurroundedCrops
 from depth_pose_training.synthetic import shards
 from depth_pose_training.team import Team
 
@@ -54,6 +56,25 @@ def test_mapped_crops_are_the_same_crops(folder: Path) -> None:
     augmented = [s.batch(index, np.random.default_rng(3)) for s in (mapped, whole)]
     assert same(*augmented)
     np.testing.assert_array_equal(whole.batch(index).crops, mapped.batch(index).crops)
+
+
+def test_cut_out_crops_stand_in_the_same_rooms_every_time(folder: Path, tmp_path: Path) -> None:
+    room = figures(3, seed=9)
+    room.depth[:] = 300
+    shards.write(tmp_path / "shard_00000.npz", room)
+    plain, placed = CropSet(folder), SurroundedCrops(folder, tmp_path)
+    index = np.arange(7)
+    bare, batch = plain.batch(index), placed.batch(index)
+    assert same(batch, SurroundedCrops(folder, tmp_path).batch(index))
+    assert same(
+        placed.batch(index[3:4]), Batch(*(getattr(batch, f.name)[3:4] for f in fields(Batch)))
+    )
+    there = bare.crops < 1
+    torch.testing.assert_close(batch.crops[there], bare.crops[there])
+    behind = batch.crops[~there] * crops.DEPTH_RANGE
+    assert ((behind >= 0.75) | (batch.crops[~there] == 1)).all()
+    assert behind.min() < 1.2
+    assert torch.equal(batch.joints, bare.joints)
 
 
 def test_a_folder_named_twice_counts_twice(folder: Path) -> None:
