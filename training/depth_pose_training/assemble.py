@@ -36,7 +36,7 @@ def assemble(run: Path, finder: Path, out: Path, fcn: Path | None = None) -> Non
         run_folder.MATCHNET,
         run_folder.INFERENCE,
     )
-    network = run_folder.load_network(run, config, fcn, need)
+    network = run_folder.multiplied_out(run_folder.load_network(run, config, fcn, need))
     if not finder.exists():
         raise RunError(f"{finder} is missing: run depth_pose_training.train_finder first")
     finder_network = Finder(FinderConfig())

@@ -13,7 +13,7 @@ from torch import Tensor
 from depth_pose_ros import crops
 from depth_pose_training.augment import Crops, augment
 from depth_pose_training.synthetic.records import OUTSIDE
-from depth_pose_training.synthetic.shards import Shard, list_shards, read
+from depth_pose_training.synthetic.shards import Shard, list_shards, read, read_ahead
 
 #: A joint nearer than this, metres, is one that the truth does not know.
 NEAREST = 0.1
@@ -98,6 +98,12 @@ class CropSet:
         s, i = self._where[index]
         shard = self._shards[s]
         return shard.depth[i], shard.frame[i], shard.joints[i], shard.visible[i]
+
+    def expect(self, indices: NDArray[np.int64]) -> None:
+        """These crops will be asked for soon: mapped ones begin to come from the disk."""
+        for index in indices:
+            s, i = self._where[int(index)]
+            read_ahead(self._shards[s].depth, i)
 
     def batch(self, indices: NDArray[np.int64], rng: np.random.Generator | None = None) -> Batch:
         """The crops at ``indices``; augmented when ``rng`` is given."""

@@ -20,7 +20,7 @@ from depth_pose_ros.network.fcn import PaperFcn
 from depth_pose_training import options, run_folder
 from depth_pose_training.batches import CropSet
 from depth_pose_training.checkpoints import CheckpointError, read, write_whole
-from depth_pose_training.factored import FactoredConv, FactoredPaperFcn, PositiveNorm
+from depth_pose_training.factored_fcn import FactoredConv, FactoredPaperFcn, PositiveNorm
 
 
 def cut(kernel: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:

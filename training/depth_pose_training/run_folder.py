@@ -18,6 +18,7 @@ from depth_pose_ros.network.model import PoseNetwork
 from depth_pose_training import options
 from depth_pose_training.checkpoints import read
 from depth_pose_training.errors import UserError
+from depth_pose_training.factored_fcn import FactoredPaperFcn, is_factored
 from depth_pose_training.team import ALONE, Team
 
 CONFIG = "config.json"  #: the model's configuration
@@ -43,7 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         help="compact, paper, or a JSON file; kept in the run folder, so the first step's counts",
     )
-    parser.add_argument("--fcn", type=Path, help=f"step 1's checkpoint (default: <run>/{FCN})")
+    parser.add_argument(
+        "--fcn", type=Path, help=f"step 1's checkpoint, --factored or not (default: <run>/{FCN})"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
 
@@ -105,6 +108,8 @@ def load_network(
 ) -> PoseNetwork:
     """The network with everything that was learned so far, in evaluation mode.
 
+    The paper's FCN stays in factors where its checkpoint is (:func:`multiplied_out`).
+
     Args:
         run: the model's folder.
         config: its configuration.
@@ -122,7 +127,11 @@ def load_network(
             raise RunError(f"{paths[name]} is missing: run the step that makes it first")
     try:
         if paths[FCN].exists():
-            network.fcn.load_state_dict(read(paths[FCN])["model"])
+            state = read(paths[FCN])["model"]
+            if config.fcn == "paper" and is_factored(state):
+                # Gives the same maps sooner.
+                network.fcn = FactoredPaperFcn(config.displacement).eval()  # type: ignore[assignment]
+            network.fcn.load_state_dict(state)
         if paths[TEMPLATES].exists():
             _copy(network.matchnet.templates, read(paths[TEMPLATES])["templates"])
         if paths[MATCHNET].exists():
@@ -137,6 +146,13 @@ def load_network(
                 _copy(own[key], value)
     except (RuntimeError, KeyError) as error:
         raise RunError(f"the files in {run} do not fit its configuration: {error}") from error
+    return network
+
+
+def multiplied_out(network: PoseNetwork) -> PoseNetwork:
+    """The network itself, its FCN as the node has it."""
+    if isinstance(network.fcn, FactoredPaperFcn):
+        network.fcn = network.fcn.multiply_out()
     return network
 
 

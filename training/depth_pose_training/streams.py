@@ -130,11 +130,16 @@ class _Plans(Dataset[Batch]):
         return len(self._orders)
 
     def __getitem__(self, number: int) -> Batch:
+        if number + 1 < len(self):
+            for i in self._orders[number + 1]:
+                self._data.expect(self._rows(int(i))[0])
         return join([self._crop(int(i)) for i in self._orders[number]])
 
-    def _crop(self, index: int) -> Batch:
+    def _rows(self, index: int) -> tuple[NDArray[np.int64], np.random.Generator]:
+        """A crop with others that may surround it, and what it is augmented by."""
         rng = np.random.default_rng((*self._seed, index))
-        # With others that may surround it.
-        rows = np.array([index, *rng.integers(len(self._data), size=_PARTNERS)])
-        batch = self._data.batch(rows, rng)
+        return np.array([index, *rng.integers(len(self._data), size=_PARTNERS)]), rng
+
+    def _crop(self, index: int) -> Batch:
+        batch = self._data.batch(*self._rows(index))
         return Batch(*(getattr(batch, f.name)[:1] for f in fields(Batch)))

@@ -30,7 +30,7 @@ from depth_pose_training.board import Board, Image, skeletons
 from depth_pose_training.checkpoints import CheckpointError, Files, read
 from depth_pose_training.engine import Learner, Plan
 from depth_pose_training.errors import UserError
-from depth_pose_training.factored import FactoredPaperFcn
+from depth_pose_training.factored_fcn import FactoredPaperFcn
 from depth_pose_training.losses import fcn_loss, in_full, person_loss
 from depth_pose_training.recipes import OPTIMISERS, Recipe
 from depth_pose_training.streams import CropStream, to_device

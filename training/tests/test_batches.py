@@ -1,5 +1,6 @@
 """Crops from shards, in memory or mapped, in one process or by workers."""
 
+import os
 import pickle
 from dataclasses import fields
 from itertools import islice
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from stick_figures import figures
 
 from depth_pose_ros import crops
@@ -15,7 +17,9 @@ from depth_pose_training.batches import Batch, CropSet
 from depth_pose_training.streams import CropStream
 from depth_pose_training.surroundings import SurroundedCrops
 from depth_pose_training.synthetic import shards
-from depth_pose_training.team import Team
+from depth_pose_training.team import ALONE, Team
+
+Rows = NDArray[np.int64]
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +110,38 @@ def test_the_same_seed_gives_the_same_samples_whatever_the_workers(folder: Path)
         for a, b in zip(reference, batches(workers, mapped=True), strict=True):
             assert same(a, b)
     assert not same(reference[0], batches(0, mapped=True, seed=5)[0])
+
+
+def test_what_is_expected_is_read_ahead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    def fadvise(file: int, start: int, size: int, advice: int) -> None:
+        assert advice == os.POSIX_FADV_WILLNEED
+        asked.append(os.pread(file, size, start))
+
+    monkeypatch.setattr(os, "posix_fadvise", fadvise)
+    data = CropSet(folder, mapped=True)
+    rows = np.array([6, 0, 3])
+    data.expect(rows)
+    assert asked == [data.crop(int(i))[0].tobytes() for i in rows]
+    CropSet(folder).expect(rows)  # in memory already
+    assert len(asked) == 3
+
+
+def test_a_stream_expects_what_it_takes_next(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected: set[int] = set()
+    taken: list[set[int]] = []
+    data = CropSet(folder, mapped=True)
+    batch = data.batch
+
+    def take(indices: Rows, rng: np.random.Generator | None = None) -> Batch:
+        taken.append({int(i) for i in indices})
+        if len(taken) > 2:  # there was nothing before the first two
+            assert taken[-1] <= expected
+        return batch(indices, rng)
+
+    monkeypatch.setattr(data, "expect", lambda rows: expected.update(int(i) for i in rows))
+    monkeypatch.setattr(data, "batch", take)
+    for _ in islice(CropStream(data, 2, 0, ALONE).start(None, 0), 2):
+        pass
+    assert len(taken) >= 4

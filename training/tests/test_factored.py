@@ -7,12 +7,13 @@ import torch
 from stick_figures import write_figures
 from torch import nn
 
+from depth_pose_ros.network import config as configs
 from depth_pose_ros.network.fcn import CompactFcn, PaperFcn
 from depth_pose_training import factor, run_folder, train_fcn
 from depth_pose_training import factored as command
 from depth_pose_training.checkpoints import CheckpointError, read, write_whole
 from depth_pose_training.errors import UserError
-from depth_pose_training.factored import FactoredPaperFcn, PositiveNorm
+from depth_pose_training.factored_fcn import FactoredPaperFcn, PositiveNorm
 
 
 def _with_statistics(displacement: bool) -> FactoredPaperFcn:
@@ -62,6 +63,23 @@ def test_a_factored_run_becomes_a_run_of_the_paper(tmp_path: Path) -> None:
     plain.load_state_dict(read(run / run_folder.FCN)["model"])
     with pytest.raises(CheckpointError, match="--factored"):
         command.multiply_out(run)
+
+
+@torch.no_grad()
+def test_other_steps_take_the_factors_as_they_are(tmp_path: Path) -> None:
+    net = _with_statistics(displacement=False)
+    write_whole(tmp_path / run_folder.FCN, {"model": net.state_dict()})
+    network = run_folder.load_network(tmp_path, configs.paper())
+    assert type(network.fcn) is FactoredPaperFcn
+    crop = torch.randn(1, 1, 72, 64)
+    ours = network.fcn(crop).heat
+    assert torch.equal(ours, net(crop).heat)
+    plain = run_folder.multiplied_out(network).fcn
+    assert type(plain) is PaperFcn
+    torch.testing.assert_close(plain(crop).heat, ours, rtol=1e-3, atol=1e-4)
+    assert run_folder.multiplied_out(network).fcn is plain
+    with pytest.raises(run_folder.RunError, match="do not fit"):
+        run_folder.load_network(tmp_path, configs.compact())
 
 
 def test_only_the_papers_network_has_factors() -> None:

@@ -1,5 +1,6 @@
 """Samples on disk: uncompressed .npz files of a few hundred samples each."""
 
+import os
 import struct
 import zipfile
 from collections.abc import Iterable
@@ -122,6 +123,18 @@ def _map(path: Path, member: str) -> NDArray[Any]:
             return np.zeros(shape, dtype)
         order: Literal["F", "C"] = "F" if fortran else "C"
         return np.memmap(path, dtype, "r", file.tell(), shape, order)
+
+
+def read_ahead(array: NDArray[Any], row: int) -> None:
+    """Have the operating system read a row of a mapped array while something else is done.
+
+    Rows that are asked for at random are waited for one after the other, otherwise.
+    """
+    if isinstance(array, np.memmap) and array.filename and hasattr(os, "posix_fadvise"):
+        size = array[row].nbytes
+        with Path(array.filename).open("rb") as file:
+            first = array.offset + row * size
+            os.posix_fadvise(file.fileno(), first, size, os.POSIX_FADV_WILLNEED)
 
 
 def list_shards(folder: Path) -> list[Path]:
