@@ -73,12 +73,13 @@ class MatchNet(nn.Module):
         Returns:
             (B, 19, n, T) logits.
         """
-        logits = []
+        batch, parts, count, _ = patches.shape
+        by_part, logits = _by_part(patches), []
         for t in range(templates.shape[1]):  # one template at a time: its activations stay in cache
-            hidden = F.relu(patches + templates[:, t, None], inplace=True)
-            hidden = F.relu(hidden @ self.second_weight + self.second_bias, inplace=True)
-            logits.append(hidden @ self.match_weight + self.match_bias)
-        return torch.cat(logits, dim=-1)
+            hidden = F.relu(by_part + templates[:, t, None], inplace=True)
+            hidden = F.relu(self.second_bias.baddbmm(hidden, self.second_weight), inplace=True)
+            logits.append(self.match_bias.baddbmm(hidden, self.match_weight))
+        return torch.cat(logits, dim=-1).view(parts, batch, count, -1).transpose(0, 1)
 
     def weighted_matches(self, crops: Tensor, pixels: Tensor, weights: Tensor) -> Tensor:
         """Every proposal's weighted sum of match probabilities (Eqn. 3).
@@ -150,7 +151,13 @@ class MatchNet(nn.Module):
 
         Args and result as of :meth:`forward` and :meth:`embed_patches`.
         """
-        return self.gather_features(crops, pixels) @ self.patch_weight
+        return self.embed_features(self.gather_features(crops, pixels))
+
+    def embed_features(self, features: Tensor) -> Tensor:
+        """(B, 19, n, F) features of patches -> (B, 19, n, H1), their half of the first layer."""
+        batch, parts, count, _ = features.shape
+        embedded = _by_part(features) @ self.patch_weight
+        return embedded.view(parts, batch, count, -1).transpose(0, 1)
 
     def gather_features(
         self, crops: Tensor, pixels: Tensor, dense: DenseTower | None = None, multiple: int = 1
@@ -197,6 +204,11 @@ class MatchNet(nn.Module):
             x = self.tower(patches.transpose(0, 1))
             x = x.unflatten(1, (parts, -1)).transpose(0, 1)
         return x.reshape(parts, count, -1, self.side**2).transpose(2, 3).flatten(2)
+
+
+def _by_part(x: Tensor) -> Tensor:
+    """(B, 19, n, C) -> (19, B n, C): a part's weights are there once, not for every crop."""
+    return x.transpose(0, 1).flatten(1, 2)
 
 
 def cut_regions(crops: Tensor, origins: Tensor, height: int, width: int) -> Tensor:

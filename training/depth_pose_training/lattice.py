@@ -74,7 +74,7 @@ def embed_lattice(matchnet: MatchNet, crops: Tensor, pixels: Tensor) -> Tensor:
     towers = torch.arange(matchnet.towers, device=pixels.device)[:, None, None]
     index = (cells[..., None] + offsets) * matchnet.towers + towers
     patches = table.index_select(0, index.flatten()).view(batch, parts, count, -1)
-    return patches @ matchnet.patch_weight
+    return matchnet.embed_features(patches)
 
 
 def _features(tower: Tower, regions: Tensor) -> Tensor:
