@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from depth_pose_ros.network.config import ModelConfig
 from depth_pose_ros.network.model import PoseNetwork
-from depth_pose_training import engine, options, run_folder
+from depth_pose_training import engine, options, run_folder, winograd
 from depth_pose_training.batches import Batch, CropSet
 from depth_pose_training.board import Board, Image
 from depth_pose_training.boxes import match_labels
@@ -93,6 +93,7 @@ def learner(
     """The model as :func:`depth_pose_training.engine.fit` wants it."""
     network = model.network
     model.to(team.device)
+    winograd.use(network.fcn)
     shares = COMPACT  # of matches in Eqn. 7; the same for both models
 
     def loss(module: nn.Module, batch: Batch, step: int) -> Tensor:

@@ -24,7 +24,7 @@ from depth_pose_ros.network.fcn import (
 )
 from depth_pose_ros.network.person import PersonHead
 from depth_pose_ros.network.proposals import coarse_maximum
-from depth_pose_training import engine, options, run_folder
+from depth_pose_training import engine, options, run_folder, winograd
 from depth_pose_training.batches import Batch, CropSet
 from depth_pose_training.board import Board, Image, skeletons
 from depth_pose_training.checkpoints import CheckpointError, Files, read
@@ -148,6 +148,7 @@ def learner(
     without a known joint are of nobody.
     """
     model.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    winograd.use(model)
     shown = _Distributions(model) if distributions else model
 
     def loss(module: nn.Module, batch: Batch, step: int) -> Tensor:

@@ -18,7 +18,7 @@ from depth_pose_ros.camera import Camera
 from depth_pose_ros.network.finder import Finder, FinderConfig, FinderOutput
 from depth_pose_ros.people import Find, pick
 from depth_pose_ros.skeleton import INDEX
-from depth_pose_training import engine, options, run_folder
+from depth_pose_training import engine, options, run_folder, winograd
 from depth_pose_training.board import Board, Image
 from depth_pose_training.checkpoints import Files
 from depth_pose_training.engine import Learner, Plan
@@ -233,6 +233,7 @@ def learner(
 ) -> Learner[FinderBatch]:
     """The network as :func:`depth_pose_training.engine.fit` wants it."""
     model.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    winograd.use(model)
 
     def loss(module: nn.Module, batch: FinderBatch, step: int) -> Tensor:
         with team.autocast(plan.precision):

@@ -21,7 +21,7 @@ from depth_pose_ros.network.fcn import FcnOutput
 from depth_pose_ros.network.matchnet import MatchNet
 from depth_pose_ros.network.model import PoseNetwork, Stage
 from depth_pose_ros.network.proposals import coarse_maximum, window_pixels
-from depth_pose_training import engine, options, run_folder
+from depth_pose_training import engine, options, run_folder, winograd
 from depth_pose_training.batches import Batch, CropSet
 from depth_pose_training.board import Board, Image, skeletons
 from depth_pose_training.boxes import match_labels
@@ -194,6 +194,7 @@ def train(
     network.to(team.device)
     network.fcn.requires_grad_(False)
     network.fcn.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    winograd.use(network.fcn)
     network.matchnet.tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def loss(module: nn.Module, batch: Batch, step: int) -> Tensor:

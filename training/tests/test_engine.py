@@ -229,9 +229,15 @@ def test_pictures_show_the_truth_above_the_estimate(folder: Path) -> None:
     assert picture[v, u].max() > picture[v, u].min()  # coloured, on grey
 
 
-def test_tensorboard_gets_numbers_and_pictures(tmp_path: Path) -> None:
+def test_tensorboard_gets_numbers_and_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.summary.writer import event_file_writer
 
+    # Files of one second are read in the order of their numbers as texts: no 9 and 10 here.
+    numbers = event_file_writer.AtomicCounter(0)
+    monkeypatch.setattr(event_file_writer, "_global_uid", numbers)
     first = board.Board(tmp_path)
     first.scalars(2, {"step": 2, "loss": 1.5, "name": "x"})
     first.scalars(4, {"step": 4, "loss": 9.0})
