@@ -140,13 +140,22 @@ class Bench:
 
     def connect(self) -> None:
         """Wait until the camera and the listeners are matched with the active node."""
-        self.ros.wait_for_subscribers(self.depth)
-        self.ros.wait_for_subscribers(self.info)
+        self.match_camera()
         for topic in ("/depth_pose_node/joints", "/depth_pose_node/markers", "/tf"):
             self.ros.wait_for_publishers(self.peer, topic)
         for publisher in self.node.publishers:
             if publisher.topic_name.endswith(("/joints", "/markers", "/tf")):
                 self.ros.wait_for_subscribers(publisher)
+
+    def match_camera(self, depth: Any = None) -> None:
+        """Wait until the node and the camera have found each other, in both directions.
+
+        ``depth``: the publisher of depth images, where it is not the bench's own.
+        """
+        for publisher in (depth or self.depth, self.info):
+            ends = [s for s in self.node.subscriptions if s.topic_name == publisher.topic_name]
+            assert ends, f"the node does not subscribe to {publisher.topic_name}"
+            self.ros.wait_for_match(publisher, ends)
 
     def send(self, image: Image, info: CameraInfo | None = None) -> int:
         """Publish a calibration and an image; returns the image's stamp, in seconds."""

@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -81,6 +81,22 @@ class Ros:
             timeout,
         )
 
+    def wait_for_match(
+        self, publisher: Any, subscriptions: Iterable[Any], timeout: float = 60.0
+    ) -> None:
+        """Spin until a publisher and the subscriptions it must reach have found each other.
+
+        Either end may be first, and a best-effort subscription drops what comes from a publisher
+        that it has not found yet.
+        """
+        awaited = list(subscriptions)
+        self.wait_for_subscribers(publisher, len(awaited), timeout)
+        self.spin_until(
+            lambda: all(_publishers(subscription) for subscription in awaited),
+            f"the subscriber's match of {publisher.topic_name}",
+            timeout,
+        )
+
     def wait_for_publishers(
         self, node: Any, topic: str, count: int = 1, timeout: float = 60.0
     ) -> None:
@@ -100,3 +116,9 @@ class Ros:
             node.destroy_node()
         self.executor.shutdown()
         rclpy.try_shutdown()
+
+
+def _publishers(subscription: Any) -> int:
+    """Publishers that a subscription has found; on Humble, which cannot tell, at least one."""
+    count = getattr(subscription, "get_publisher_count", None)
+    return 1 if count is None else int(count())

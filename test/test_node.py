@@ -332,8 +332,7 @@ def test_every_parameter_is_described_and_every_number_bounded(bench):
 def test_each_output_can_be_switched_off(ros, capfd):
     bench = Bench(ros, capfd, start=False, publish_markers=False, publish_tf=False)
     bench.node.autostart()
-    bench.ros.wait_for_subscribers(bench.depth)
-    bench.ros.wait_for_subscribers(bench.info)
+    bench.match_camera()
     (cloud,) = (p for p in bench.node.publishers if p.topic_name.endswith("/joints"))
     bench.ros.wait_for_subscribers(cloud)
     bench.send(depth_image(), camera_info())

@@ -248,8 +248,7 @@ def test_compressed_depth_is_taken_from_below_the_images_topic(ros, capfd):
     )
     bench.node.autostart()
     camera = bench.peer.create_publisher(CompressedImage, "/cam/depth/image/compressedDepth", 2)
-    bench.ros.wait_for_subscribers(camera)
-    bench.ros.wait_for_subscribers(bench.info)
+    bench.match_camera(camera)
     cloud = next(p for p in bench.node.publishers if p.topic_name.endswith("/joints"))
     bench.ros.wait_for_subscribers(cloud)
     assert bench.depth.get_subscription_count() == 0
