@@ -1,6 +1,6 @@
-"""A training step of the compact FCN with winograd.cpp's convolutions, against torch's own.
+"""A training step of an FCN in single precision, with winograd.cpp's convolutions, and in bfloat16.
 
-python -m benchmarks.training_step --batch 16 --threads 1
+python -m benchmarks.training_step --fcn compact --batch 16 --threads 1
 """
 
 import argparse
@@ -12,37 +12,46 @@ from torch import Tensor, nn
 
 from benchmarks.timing import ratio, side_by_side
 from depth_pose_ros.network.config import compact
-from depth_pose_ros.network.fcn import CompactFcn
+from depth_pose_ros.network.fcn import CompactFcn, FcnOutput
 from depth_pose_training import winograd
+from depth_pose_training.factored_fcn import FactoredPaperFcn
 
 
-def step(fcn: nn.Module, crops: Tensor) -> None:
+def step(fcn: nn.Module, crops: Tensor, mixed: bool = False) -> None:
     """Maps and gradients of a batch, (B, 1, 216, 176)."""
     fcn.zero_grad()
-    maps = fcn(crops)
-    loss = maps.heat.square().mean() + maps.depth.square().mean()
-    (loss + maps.displacement.square().mean()).backward()
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        output: FcnOutput = fcn(crops)
+    maps = (output.heat, output.depth, output.displacement)
+    torch.stack([m.float().square().mean() for m in maps if m is not None]).sum().backward()
 
 
 def main() -> None:
-    """One line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """A line for each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--fcn", choices=("compact", "paper"), default="compact", help="paper: in factors"
+    )
     parser.add_argument("--batch", type=int, default=16, help="crops")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=15.0, help="for each of the two")
+    parser.add_argument("--seconds", type=float, default=15.0, help="for each")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    plain = CompactFcn(blocks=compact().fcn_blocks).train()
-    plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    plain = CompactFcn(blocks=compact().fcn_blocks) if args.fcn == "compact" else FactoredPaperFcn()
+    plain.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     faster = deepcopy(plain)
     winograd.use(faster)
     crops = torch.randn(args.batch, 1, 216, 176).contiguous(memory_format=torch.channels_last)
-    works = {"before": partial(step, plain, crops), "after": partial(step, faster, crops)}
+    works = {
+        "torch's convolutions": partial(step, plain, crops),
+        "winograd.cpp": partial(step, faster, crops),
+        "bfloat16": partial(step, plain, crops, mixed=True),
+    }
     times = side_by_side(works, args.seconds)
-    before, after = (times[name]["p50"] / args.batch for name in works)
-    share = ratio(times["after"], times["before"])
-    print(f"{before:.1f} ms a crop, {after:.1f} with winograd.cpp: {share:.2f}")
+    for name, time in times.items():
+        share = ratio(time, times["torch's convolutions"])
+        print(f"{name:20} {time['p50'] / args.batch:6.1f} ms a crop, {share:.2f}")
 
 
 if __name__ == "__main__":
