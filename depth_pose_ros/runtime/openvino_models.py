@@ -158,11 +158,13 @@ def convert(module: nn.Module, *shapes: tuple[int, ...]) -> ov.Model:
     return model
 
 
-def compile_model(model: ov.Model, threads: int, requests: int = 1) -> ov.CompiledModel:
-    """Ready to run so many requests at once, each on so many threads."""
+def compile_model(model: ov.Model, threads: int) -> ov.CompiledModel:
+    """Ready to run one request at a time, on so many threads, the calling one among them."""
     options: dict[str, Any] = {
-        "NUM_STREAMS": requests,
-        "INFERENCE_NUM_THREADS": threads * requests,
+        # With several streams each would be a thread of its own, which is handed the work, perhaps
+        # on a processor that another one is busy on.
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
         # Where half of the precision is no faster, as without AMX, it is only worse.
         "INFERENCE_PRECISION_HINT": "f32",
         # Pinned threads would wait behind another program's on their core.

@@ -19,12 +19,12 @@ class Program:
     Args:
         model: as :func:`depth_pose_ros.runtime.openvino_models.convert` gives it.
         threads: for each request.
-        requests: how many may run at once.
+        requests: how many may run at once; the model is compiled for each.
     """
 
     def __init__(self, model: ov.Model, threads: int, requests: int = 1) -> None:
-        compiled = compile_model(model, threads, requests)
-        self._requests = [compiled.create_infer_request() for _ in range(requests)]
+        compiled = [compile_model(model, threads) for _ in range(requests)]
+        self._requests = [one.create_infer_request() for one in compiled]
         self._inputs: list[list[ov.Tensor]] = [[] for _ in range(requests)]
         self._outputs = len(model.outputs)
 
