@@ -22,7 +22,7 @@ from depth_pose_ros.network.fcn import CompactFcn
 from depth_pose_ros.network.finder import Finder, FinderConfig
 from depth_pose_ros.network.person import PersonHead
 from depth_pose_ros.people import find
-from depth_pose_training import options, run_folder
+from depth_pose_training import options, run_folder, winograd
 from depth_pose_training.batches import CropSet
 from depth_pose_training.checkpoints import read, write_whole
 from depth_pose_training.datasets import LabelledFrame, SyntheticShards
@@ -140,6 +140,8 @@ def run(args: argparse.Namespace) -> None:
     fcn = network.fcn
     if not isinstance(fcn, CompactFcn):
         raise UserError("only the compact network has a person head")
+    fcn.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    winograd.use(fcn)
     finder = Finder(FinderConfig()).eval()
     finder.load_state_dict(read(args.finder)["model"])
     seen = [look(fcn, finder, SyntheticShards(folder), args.frames) for folder in args.data]
