@@ -29,7 +29,10 @@ def measure(work: Callable[[], Any], seconds: float, least: int = 5) -> Summary:
 
 
 def side_by_side(
-    works: Mapping[str, Callable[[], Any]], seconds: float, least: int = 5
+    works: Mapping[str, Callable[[], Any]],
+    seconds: float,
+    least: int = 5,
+    before: Callable[[], Any] | None = None,
 ) -> dict[str, Summary]:
     """Measure several things in turns, so that what else the machine does hits all alike.
 
@@ -37,6 +40,7 @@ def side_by_side(
         works: by name.
         seconds: for each.
         least: calls of each.
+        before: called before each call, and not measured.
     """
     for work in works.values():
         for _ in range(2):
@@ -45,6 +49,8 @@ def side_by_side(
     end = time.perf_counter() + seconds * len(works)
     while time.perf_counter() < end or len(next(iter(times.values()))) < least:
         for name, work in works.items():
+            if before is not None:
+                before()
             start = time.perf_counter()
             work()
             times[name].append(time.perf_counter() - start)
