@@ -41,11 +41,12 @@ def table(results: Results) -> str:
     lines += ["", *(f"{name:<52}{_shown(value):>10}" for name, value in keys(results).items())]
     lines += [f"not measured: {name}: {reason}" for name, reason in reasons(results).items()]
     machine = results.get("machine", {})
-    lines.append(
-        f"{machine.get('processor')}, {machine.get('cores')} cores, "
-        f"{machine.get('matrix_gflops')} Gflop/s in matrix products; at that rate the FCNs' "
-        f"arithmetic takes {machine.get('fcn_floor_ms')} ms"
-    )
+    if "matrix_gflops" in machine:
+        floor = ", ".join(f"{ms} ms ({name})" for name, ms in machine["fcn_floor_ms"].items())
+        lines.append(
+            f"{machine['processor']}, {machine['cores']} cores, {machine['matrix_gflops']} Gflop/s "
+            f"in matrix products; at that rate the FCNs' arithmetic takes {floor}"
+        )
     return "\n".join(lines)
 
 

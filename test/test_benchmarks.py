@@ -23,6 +23,9 @@ def test_work_is_called_in_turns() -> None:
     works = {name: lambda name=name: calls.append(name) for name in "ab"}
     assert set(side_by_side(works, 0.0, least=3)) == {"a", "b"}
     assert calls == ["a", "a", "b", "b", *"ababab"]
+    calls.clear()
+    side_by_side(works, seconds=0.0, least=1, before=lambda: calls.append("-"))
+    assert calls == ["a", "a", "b", "b", *"-a-b"]
     assert measure(lambda: None, 0.0, least=4)["runs"] == 4
 
 
@@ -65,6 +68,11 @@ def test_what_could_not_be_measured_is_null_with_its_reason() -> None:
     text = report.table(results)
     assert "not measured: mediapipe_pose: no wheel" in text
     assert "estimate / estimate" in text
+    assert "None" not in text and "Gflop/s" not in text
+    rates = {"processor": "P", "cores": 2, "matrix_gflops": 200.0, "fcn_floor_ms": {"paper": 155.0}}
+    assert "at that rate the FCNs' arithmetic takes 155.0 ms (paper)" in report.table(
+        {"machine": rates}
+    )
     results["mediapipe_pose"] = {"tracked": {"p50": 10.0, "p95": 1.0, "p99": 1.0}}  # type: ignore[dict-item]
     assert report.keys(results)["estimate_over_mediapipe"] == 1.2
 
