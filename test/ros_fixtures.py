@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -82,17 +82,16 @@ class Ros:
         )
 
     def wait_for_match(
-        self, publisher: Any, subscriptions: Iterable[Any], timeout: float = 60.0
+        self, publisher: Any, subscriptions: Sequence[Any], timeout: float = 60.0
     ) -> None:
         """Spin until a publisher and the subscriptions it must reach have found each other.
 
         Either end may be first, and a best-effort subscription drops what comes from a publisher
         that it has not found yet.
         """
-        awaited = list(subscriptions)
-        self.wait_for_subscribers(publisher, len(awaited), timeout)
+        self.wait_for_subscribers(publisher, len(subscriptions), timeout)
         self.spin_until(
-            lambda: all(_publishers(subscription) for subscription in awaited),
+            lambda: all(_publishers(subscription) for subscription in subscriptions),
             f"the subscriber's match of {publisher.topic_name}",
             timeout,
         )

@@ -140,7 +140,6 @@ def run(args: argparse.Namespace) -> None:
     fcn = network.fcn
     if not isinstance(fcn, CompactFcn):
         raise UserError("only the compact network has a person head")
-    fcn.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     winograd.use(fcn)
     finder = Finder(FinderConfig()).eval()
     finder.load_state_dict(read(args.finder)["model"])

@@ -42,7 +42,7 @@ def shown() -> list[str]:
 
 def test_the_pages_show_commands():
     assert len(shown()) > 40
-    assert sum(TORCHRUN in command for command in shown()) >= 1
+    assert sum(TORCHRUN in command for command in shown()) >= 2
     assert not [command for command in shown() if re.search(r"\$[A-OQ-Z]\b", command)]
 
 
