@@ -30,7 +30,7 @@ from depth_pose_training.evaluation.pictures import side_by_side, worst
 from depth_pose_training.evaluation.plots import plot_curves, plot_per_joint
 from depth_pose_training.evaluation.summary import Errors
 from depth_pose_training.surroundings import SurroundedCrops
-from depth_pose_training.synthetic.records import HIDDEN, OUTSIDE
+from depth_pose_training.synthetic.records import HIDDEN, OUTSIDE, VISIBLE
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 BEST = "best of n"
@@ -66,9 +66,12 @@ class CropErrors:
         numbers["map_10cm"] = 100 * metrics.mean_average_precision(self.position)
         return {k: round(float(v), 2) for k, v in numbers.items()}
 
-    def of(self, rows: NDArray[np.bool_]) -> "CropErrors":
-        """Those of some crops."""
-        return CropErrors(self.normalised[rows], self.position[rows], self.pixels[rows])
+    def of(self, chosen: NDArray[np.bool_]) -> "CropErrors":
+        """Those of some crops (N,), or of some joints (N, 19)."""
+        if chosen.ndim == 1:
+            return CropErrors(*(a[chosen] for a in (self.normalised, self.position, self.pixels)))
+        errors = (np.where(chosen, a, np.nan) for a in self.distances())
+        return CropErrors(*errors, self.pixels)
 
     def distances(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Both kinds of errors."""
@@ -99,7 +102,7 @@ def evaluate(
     """All stages on some crops, joints outside the image left out.
 
     Returns:
-        Errors by stage and of the best proposals; rows of each group of crops.
+        Errors by stage and of the best proposals; the crops (N,) or joints (N, 19) of each group.
     """
     network.eval()
     found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in (*STAGES, BEST)}
@@ -137,6 +140,8 @@ def evaluate(
     groups = {name: np.isin(modes, kinds) for name, kinds in _MODES.items()}
     groups["occluded"] = ((seen == HIDDEN) & inside).sum(1) >= _MANY_HIDDEN
     groups["from behind"] = facing_away(truth_joints.numpy())
+    groups["joints in sight"] = (seen == VISIBLE) & inside
+    groups["joints hidden"] = (seen == HIDDEN) & inside
     return errors, groups
 
 
@@ -148,9 +153,12 @@ def summarise(
         stage: {
             "all": e.summary(),
             "groups": {
-                name: {"crops": int(rows.sum()), **e.of(rows).summary()}
-                for name, rows in groups.items()
-                if rows.any()
+                name: {
+                    "crops": int(chosen.reshape(len(chosen), -1).any(1).sum()),
+                    **e.of(chosen).summary(),
+                }
+                for name, chosen in groups.items()
+                if chosen.any()
             },
             "joints": {name: e.joint(k).summary() for k, name in enumerate(JOINTS)},
         }
@@ -193,9 +201,9 @@ def write(
     summary = {"crops": len(indices), "results": summarise(errors, groups)}
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     everything = np.ones(len(indices), bool)
-    for name, rows in {"all": everything, **groups}.items():
-        if rows.any():
-            detailed = {s: {"raw": Errors(*e.of(rows).distances()).summary()}
+    for name, chosen in {"all": everything, **groups}.items():
+        if chosen.any():
+            detailed = {s: {"raw": Errors(*e.of(chosen).distances()).summary()}
                         for s, e in errors.items()}  # fmt: skip
             stem = name.replace(" ", "_")
             plot_curves(detailed, out / f"pdj_curves_{stem}.png")

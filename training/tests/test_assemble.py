@@ -185,6 +185,12 @@ def test_crop_evaluation_measures_stages_groups_and_the_best_there_is(folder: Pa
     assert list(summary) == ["fcn", "matchnet", "full", crop_eval.BEST]
     assert summary["full"]["groups"]["seated"]["crops"] == 3
     assert "from behind" not in summary["full"]["groups"]
+    shown, hidden = groups["joints in sight"], groups["joints hidden"]
+    known = ~np.isnan(errors["full"].position)
+    assert shown.shape == (6, len(INDEX))
+    assert ((shown ^ hidden) == known).all()  # every joint that counts is in one of the two
+    error = errors["full"].of(shown).summary()["error_mm"]
+    assert error == pytest.approx(1000 * errors["full"].position[shown].mean(), abs=0.01)
     best = errors[crop_eval.BEST].normalised
     for stage in crop_eval.STAGES:
         # Expectations lie between proposals: nearer than the nearest by half a pixel at the most.
