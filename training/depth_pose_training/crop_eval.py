@@ -69,9 +69,9 @@ class CropErrors:
     def of(self, chosen: NDArray[np.bool_]) -> "CropErrors":
         """Those of some crops (N,), or of some joints (N, 19)."""
         if chosen.ndim == 1:
-            return CropErrors(*(a[chosen] for a in (self.normalised, self.position, self.pixels)))
-        errors = (np.where(chosen, a, np.nan) for a in self.distances())
-        return CropErrors(*errors, self.pixels)
+            return CropErrors(self.normalised[chosen], self.position[chosen], self.pixels[chosen])
+        normalised, position = (np.where(chosen, a, np.nan) for a in self.distances())
+        return CropErrors(normalised, position, self.pixels)
 
     def distances(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Both kinds of errors."""
