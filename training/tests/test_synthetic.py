@@ -1,5 +1,6 @@
 """Synthetic people: poses, bodies, rendering, sensors, samples and shards."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,19 @@ import pytest
 
 from depth_pose_ros import crops
 from depth_pose_ros.skeleton import EDGES, INDEX, JOINTS
-from depth_pose_training.synthetic import furniture, poses, shards
+from depth_pose_training.synthetic import furniture, poses, samples, shards
 from depth_pose_training.synthetic.bodies import BodyModel
+from depth_pose_training.synthetic.knobs import Knobs, Noise
 from depth_pose_training.synthetic.mocap import load_clips, split
 from depth_pose_training.synthetic.render import Mesh, Renderer, Viewpoint
 from depth_pose_training.synthetic.retarget import Details
 from depth_pose_training.synthetic.samples import HIDDEN, OUTSIDE, VISIBLE, Generator
-from depth_pose_training.synthetic.sensor import measure
+from depth_pose_training.synthetic.sensor import SENSORS, Sensor, measure
+
+PERFECT = Noise(
+    strength=(0, 0), edge_dropout=(0, 0), grazing_dropout=(0, 0), blotches=0, speckle=(0,),
+    flying=0, multipath=0, shadow=0, median=0,
+)  # fmt: skip
 
 LIMBS = [
     (f"{side}{a}", f"{side}{b}")
@@ -157,6 +164,24 @@ def test_visible_joints_lie_under_measured_skin(generator: Generator) -> None:
         assert np.isin(view.visible, (VISIBLE, HIDDEN, OUTSIDE)).all()
     assert checked > 50
     assert right >= 0.98 * checked
+
+
+@pytest.mark.parametrize("sensor", SENSORS, ids=lambda sensor: sensor.name)
+def test_a_rendered_crop_is_what_would_be_cut_from_the_whole_image(
+    generator: Generator, sensor: Sensor
+) -> None:
+    scene = next(s for s, _ in generator.scenes(3) if s.people)
+    scene = replace(scene, sensor=sensor)
+    camera, rng = sensor.camera, np.random.default_rng(0)
+    u, v = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
+    whole, _ = scene.cast((u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy)
+    whole[whole > 12] = 0
+    frame = crops.frame_around(scene.people[0].joints[INDEX["MiddleSpine"]] + (0.1, 0.2, 0))
+    made = samples._crop_depth(scene, frame, None, Knobs(noise=PERFECT), rng)
+    cut = crops.cut(whole, camera, frame)
+    ours = crops.from_millimetres(crops.relative_millimetres(made, frame))
+    # Structured light counts in steps; a pixel half way between two may be either.
+    assert (np.abs(ours - cut) < 0.05).mean() > 0.995
 
 
 def test_shards_round_trip_and_refuse_other_files(generator: Generator, tmp_path: Path) -> None:

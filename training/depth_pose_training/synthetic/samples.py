@@ -57,25 +57,24 @@ def _crop_depth(
     knobs: Knobs,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """(216, 176) metres as this scene's sensor would deliver them to the crop."""
+    """(216, 176) metres as this scene's sensor would deliver them to the crop.
+
+    On the sensor's own pixels, those nearest to the crop's, as :func:`depth_pose_ros.crops.cut`
+    takes them: otherwise images and labels would be a part of a pixel apart.
+    """
     camera = scene.sensor.camera
-    # Sample on the sensor's own grid where it is coarser than the crop's.
-    ratio = max(1.0, 1.0 / (camera.fx * frame.step))
-    w, h = int(np.ceil(crops.WIDTH / ratio)) + 1, int(np.ceil(crops.HEIGHT / ratio)) + 1
-    x, y = np.meshgrid((np.arange(w) + rng.random()) * ratio, (np.arange(h) + rng.random()) * ratio)
-    ray_x, ray_y = frame.ray_x + frame.step * x, frame.ray_y + frame.step * y
-    z, mesh = scene.cast(ray_x, ray_y)
+    ray_x = frame.ray_x + frame.step * np.arange(crops.WIDTH)
+    ray_y = frame.ray_y + frame.step * np.arange(crops.HEIGHT)
+    u, column = np.unique(np.rint(ray_x * camera.fx + camera.cx), return_inverse=True)
+    v, row = np.unique(np.rint(ray_y * camera.fy + camera.cy), return_inverse=True)
+    z, mesh = scene.cast(*np.meshgrid((u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy))
     z[z > 12] = 0
-    u, v = ray_x * camera.fx + camera.cx, ray_y * camera.fy + camera.cy
-    z[(u < -0.5) | (u > camera.width - 0.5) | (v < -0.5) | (v > camera.height - 0.5)] = 0
-    out = measure(z, scene.sensor.kind, frame.step * ratio, rng, knobs.noise)
+    z[:, (u < 0) | (u > camera.width - 1)] = 0
+    z[(v < 0) | (v > camera.height - 1)] = 0
+    out = measure(z, scene.sensor.kind, max(frame.step, 1 / camera.fx), rng, knobs.noise)
     if keep is not None:
         out[~_kept(mesh, keep, rng)] = 0
-    if ratio > 1:
-        ix = np.clip((np.arange(crops.WIDTH) / ratio).astype(int), 0, w - 1)
-        iy = np.clip((np.arange(crops.HEIGHT) / ratio).astype(int), 0, h - 1)
-        return np.ascontiguousarray(out[np.ix_(iy, ix)])
-    return np.ascontiguousarray(out[: crops.HEIGHT, : crops.WIDTH])
+    return np.ascontiguousarray(out[np.ix_(row, column)])
 
 
 def _kept(mesh: NDArray[np.int32], keep: list[int], rng: np.random.Generator) -> NDArray[np.bool_]:
