@@ -36,6 +36,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 BEST = "best of n"
 #: Groups by how the pose was made (:attr:`CropSet.modes`).
 _MODES = {"seated": ("sitting",), "crouched": ("crouching", "kneeling")}
+_AXES = ("right", "down", "away")  # of the optical frame
 #: A crop with so many joints hidden inside the image is "occluded".
 _MANY_HIDDEN = 5
 #: "from behind": the person looks away from the camera, within 60 degrees.
@@ -49,29 +50,37 @@ class CropErrors:
     Attributes:
         normalised: (N, 19) pixel distances in torso diameters (Neck to the middle of the hips).
         position: (N, 19) metres.
+        offset: (N, 19, 3) metres, the estimates minus the truth in the optical frame; NaN where
+            there is no truth.
         pixels: (N, 19, 2) the estimates, in the crop.
     """
 
     normalised: NDArray[np.float64]
     position: NDArray[np.float64]
+    offset: NDArray[np.float64]
     pixels: NDArray[np.float64]
 
     def summary(self) -> dict[str, float]:
         """PDJ at the paper's thresholds and their average, in per cent; mean 3-D error in mm;
-        mAP at 10 cm in per cent."""
+        mAP at 10 cm in per cent; by how much all joints are off to the right, down and away, in
+        the median, in mm."""
         shares = 100 * metrics.pdj(self.normalised)
         numbers = {f"pdj_{t:.2f}": s for t, s in zip(metrics.PDJ_THRESHOLDS, shares, strict=True)}
         numbers["pdj_average"] = shares.mean()
         numbers["error_mm"] = 1000 * metrics.mean_error(self.position)
         numbers["map_10cm"] = 100 * metrics.mean_average_precision(self.position)
+        known = self.offset[np.isfinite(self.offset).all(-1)]
+        middle = np.median(known, axis=0) if len(known) else np.full(len(_AXES), np.nan)
+        numbers |= {f"{a}_mm": 1000 * m for a, m in zip(_AXES, middle, strict=True)}
         return {k: round(float(v), 2) for k, v in numbers.items()}
 
     def of(self, chosen: NDArray[np.bool_]) -> "CropErrors":
         """Those of some crops (N,), or of some joints (N, 19)."""
         if chosen.ndim == 1:
-            return CropErrors(self.normalised[chosen], self.position[chosen], self.pixels[chosen])
+            return CropErrors(*(a[chosen] for a in self._all()))
         normalised, position = (np.where(chosen, a, np.nan) for a in self.distances())
-        return CropErrors(normalised, position, self.pixels)
+        offset = np.where(chosen[..., None], self.offset, np.nan)
+        return CropErrors(normalised, position, offset, self.pixels)
 
     def distances(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Both kinds of errors."""
@@ -79,7 +88,10 @@ class CropErrors:
 
     def joint(self, k: int) -> "CropErrors":
         """Those of one joint."""
-        return CropErrors(*(a[:, k : k + 1] for a in (self.normalised, self.position, self.pixels)))
+        return CropErrors(*(a[:, k : k + 1] for a in self._all()))
+
+    def _all(self) -> tuple[NDArray[np.float64], ...]:
+        return self.normalised, self.position, self.offset, self.pixels
 
 
 def facing_away(joints: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -134,6 +146,7 @@ def evaluate(
         errors[name] = CropErrors(
             metrics.normalised_distances(estimate, truth, inside, "Neck"),
             metrics.position_errors(position, truth_joints, inside),
+            np.where(inside[..., None], (position - truth_joints).double().numpy(), np.nan),
             estimate.double().numpy(),
         )
     modes = data.modes()[indices]
@@ -168,11 +181,8 @@ def summarise(
 
 def table(summary: Mapping[str, dict]) -> str:
     """The numbers as text."""
-    columns = [f"pdj_{t:.2f}" for t in metrics.PDJ_THRESHOLDS] + [
-        "pdj_average",
-        "error_mm",
-        "map_10cm",
-    ]
+    columns = [f"pdj_{t:.2f}" for t in metrics.PDJ_THRESHOLDS]
+    columns += ["pdj_average", "error_mm", "map_10cm", *(f"{axis}_mm" for axis in _AXES)]
     lines = [f"{'':<26}" + "".join(f"{c:>12}" for c in columns)]
     first = next(iter(summary.values()))
     for group in ("all", *first["groups"]):

@@ -191,6 +191,10 @@ def test_crop_evaluation_measures_stages_groups_and_the_best_there_is(folder: Pa
     assert ((shown ^ hidden) == known).all()  # every joint that counts is in one of the two
     error = errors["full"].of(shown).summary()["error_mm"]
     assert error == pytest.approx(1000 * errors["full"].position[shown].mean(), abs=0.01)
+    offset = np.nanmedian(errors["full"].offset, axis=(0, 1))
+    assert summary["full"]["all"]["down_mm"] == pytest.approx(1000 * offset[1], abs=0.01)
+    distance = np.linalg.norm(errors["full"].offset, axis=-1)
+    np.testing.assert_allclose(distance, errors["full"].position, rtol=1e-4, atol=1e-6)
     best = errors[crop_eval.BEST].normalised
     for stage in crop_eval.STAGES:
         # Expectations lie between proposals: nearer than the nearest by half a pixel at the most.
