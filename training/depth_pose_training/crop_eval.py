@@ -75,9 +75,7 @@ class CropErrors:
         return {k: round(float(v), 2) for k, v in numbers.items()}
 
     def of(self, chosen: NDArray[np.bool_]) -> "CropErrors":
-        """Those of some crops (N,), or of some joints (N, 19)."""
-        if chosen.ndim == 1:
-            return CropErrors(*(a[chosen] for a in self._all()))
+        """Those of some joints (N, 19); the others are as if there were no truth."""
         normalised, position = (np.where(chosen, a, np.nan) for a in self.distances())
         offset = np.where(chosen[..., None], self.offset, np.nan)
         return CropErrors(normalised, position, offset, self.pixels)
@@ -88,10 +86,9 @@ class CropErrors:
 
     def joint(self, k: int) -> "CropErrors":
         """Those of one joint."""
-        return CropErrors(*(a[:, k : k + 1] for a in self._all()))
-
-    def _all(self) -> tuple[NDArray[np.float64], ...]:
-        return self.normalised, self.position, self.offset, self.pixels
+        chosen = np.zeros_like(self.position, dtype=bool)
+        chosen[:, k] = True
+        return self.of(chosen)
 
 
 def facing_away(joints: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -114,7 +111,7 @@ def evaluate(
     """All stages on some crops, joints outside the image left out.
 
     Returns:
-        Errors by stage and of the best proposals; the crops (N,) or joints (N, 19) of each group.
+        Errors by stage and of the best proposals; the joints (N, 19) of each group.
     """
     network.eval()
     found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in (*STAGES, BEST)}
@@ -149,13 +146,13 @@ def evaluate(
             np.where(inside[..., None], (position - truth_joints).double().numpy(), np.nan),
             estimate.double().numpy(),
         )
+    shown, hidden = ((seen == state) & inside for state in (VISIBLE, HIDDEN))
     modes = data.modes()[indices]
-    groups = {name: np.isin(modes, kinds) for name, kinds in _MODES.items()}
-    groups["occluded"] = ((seen == HIDDEN) & inside).sum(1) >= _MANY_HIDDEN
-    groups["from behind"] = facing_away(truth_joints.numpy())
-    groups["joints in sight"] = (seen == VISIBLE) & inside
-    groups["joints hidden"] = (seen == HIDDEN) & inside
-    return errors, groups
+    rows = {name: np.isin(modes, kinds) for name, kinds in _MODES.items()}
+    rows["occluded"] = hidden.sum(1) >= _MANY_HIDDEN
+    rows["from behind"] = facing_away(truth_joints.numpy())
+    groups = {name: chosen[:, None].repeat(len(JOINTS), axis=1) for name, chosen in rows.items()}
+    return errors, {**groups, "joints in sight": shown, "joints hidden": hidden}
 
 
 def summarise(
@@ -167,7 +164,7 @@ def summarise(
             "all": e.summary(),
             "groups": {
                 name: {
-                    "crops": int(chosen.reshape(len(chosen), -1).any(1).sum()),
+                    "crops": int(chosen.any(1).sum()),
                     **e.of(chosen).summary(),
                 }
                 for name, chosen in groups.items()
@@ -210,7 +207,7 @@ def write(
     out.mkdir(parents=True, exist_ok=True)
     summary = {"crops": len(indices), "results": summarise(errors, groups)}
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    everything = np.ones(len(indices), bool)
+    everything = np.ones((len(indices), len(JOINTS)), bool)
     for name, chosen in {"all": everything, **groups}.items():
         if chosen.any():
             detailed = {s: {"raw": Errors(*e.of(chosen).distances()).summary()}

@@ -31,6 +31,8 @@ from depth_pose_training.synthetic.sensor import measure
 Array = NDArray[np.float64]
 #: The deepest a joint lies under its own skin, metres.
 _FLESH = 0.22
+#: The farthest that any of the sensors sees, metres.
+_REACH = 12.0
 #: Focal lengths of whole frames, pixels: coarse, because the finder needs no more.
 FRAME_FOCAL = (95.0, 125.0)
 
@@ -50,6 +52,17 @@ def _visibility(person: Person, index: int, scene: Scene, camera: Camera) -> NDA
     return out
 
 
+def _look(
+    scene: Scene, camera: Camera, columns: NDArray[Any], rows: NDArray[Any]
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """(H, W) true depth in metres, 0 where nothing is in reach, and meshes at a camera's pixels."""
+    z, mesh = scene.cast(
+        *np.meshgrid((columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy)
+    )
+    z[z > _REACH] = 0
+    return z, mesh
+
+
 def _crop_depth(
     scene: Scene,
     frame: crops.CropFrame,
@@ -67,8 +80,7 @@ def _crop_depth(
     ray_y = frame.ray_y + frame.step * np.arange(crops.HEIGHT)
     u, column = np.unique(np.rint(ray_x * camera.fx + camera.cx), return_inverse=True)
     v, row = np.unique(np.rint(ray_y * camera.fy + camera.cy), return_inverse=True)
-    z, mesh = scene.cast(*np.meshgrid((u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy))
-    z[z > 12] = 0
+    z, mesh = _look(scene, camera, u, v)
     z[:, (u < 0) | (u > camera.width - 1)] = 0
     z[(v < 0) | (v > camera.height - 1)] = 0
     out = measure(z, scene.sensor.kind, max(frame.step, 1 / camera.fx), rng, knobs.noise)
@@ -125,9 +137,7 @@ def _frame(
         int(full.width * scale),
         int(full.height * scale),
     )
-    u, v = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
-    z, mesh = scene.cast((u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy)
-    z[z > 12] = 0
+    z, mesh = _look(scene, camera, np.arange(camera.width), np.arange(camera.height))
     depth = measure(z, scene.sensor.kind, 1 / camera.fx, rng, knobs.noise)
     if rng.random() < knobs.crops.frame_removed:
         depth[~_kept(mesh, list(range(len(scene.people))), rng)] = 0
