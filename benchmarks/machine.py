@@ -44,7 +44,7 @@ def run(settings: Settings) -> dict[str, Any]:
     crop = torch.zeros(1, 1, 216, 176)
     floors = {}
     for name, c in (("paper", configs.paper()), ("compact", configs.compact())):
-        fcn = build_fcn(c.fcn, c.displacement, c.fcn_blocks)
+        fcn = build_fcn(c.fcn, c.displacement, c.fcn_blocks, c.fcn_up_blocks)
         floors[name] = round(2 * multiply_adds(fcn.eval(), crop) / rate / 1e6, 3)
     return {
         "processor": _processor(),

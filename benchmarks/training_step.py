@@ -38,7 +38,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    plain = CompactFcn(blocks=compact().fcn_blocks) if args.fcn == "compact" else FactoredPaperFcn()
+    blocks = compact().fcn_blocks, compact().fcn_up_blocks
+    plain = CompactFcn(True, *blocks) if args.fcn == "compact" else FactoredPaperFcn()
     plain.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     faster = deepcopy(plain)
     winograd.use(faster)

@@ -21,10 +21,11 @@ def test_paper_has_no_extensions() -> None:
     assert not (config.shared_tower or config.heat_unary or config.displacement or config.person)
 
 
-def test_a_file_from_before_there_was_a_choice_has_two_blocks() -> None:
-    blocks = (ModelConfig.from_json("{}").fcn_blocks, compact().fcn_blocks)
-    depths = [len(CompactFcn(blocks=b).down16) - 1 for b in blocks]
-    assert depths == [2, 5]
+def test_a_file_from_before_there_was_a_choice_has_the_blocks_of_then() -> None:
+    blocks = [(c.fcn_blocks, c.fcn_up_blocks) for c in (ModelConfig.from_json("{}"), compact())]
+    networks = [CompactFcn(blocks=down, up_blocks=up) for down, up in blocks]
+    assert [len(n.down16) - 1 for n in networks] == [2, 8]
+    assert [1 + len(n.more8) for n in networks] == [1, 3]
 
 
 def test_unknown_keys_are_named() -> None:

@@ -20,6 +20,7 @@ class ModelConfig:
         name: free-form, for people.
         fcn: which fully convolutional network, ``"compact"`` (ours) or ``"paper"`` (Fig. 3).
         fcn_blocks: residual blocks at stride 16 of the compact FCN.
+        fcn_up_blocks: its residual blocks at stride 8 on the way up.
         window: side of the square of proposals round the coarse maximum, pixels (n = window**2).
         patch: side of the patch that MatchNet compares, crop pixels.
         templates: T, templates per part.
@@ -39,6 +40,7 @@ class ModelConfig:
     name: str = ""
     fcn: FcnName = "compact"
     fcn_blocks: int = 2
+    fcn_up_blocks: int = 1
     window: int = 17
     patch: int = 32
     templates: int = 10
@@ -63,7 +65,7 @@ class ModelConfig:
                 raise ConfigError(f"{field} must be {length} positive integers, got {value!r}")
         if self.person and self.fcn != "compact":
             raise ConfigError(f"person needs the compact fcn, not {self.fcn!r}")
-        for field in ("fcn_blocks", "window", "patch", "templates"):
+        for field in ("fcn_blocks", "fcn_up_blocks", "window", "patch", "templates"):
             if not _size(getattr(self, field)):
                 raise ConfigError(
                     f"{field} must be a positive integer, got {getattr(self, field)!r}"
@@ -121,7 +123,8 @@ def compact() -> ModelConfig:
     return ModelConfig(
         name="compact",
         fcn="compact",
-        fcn_blocks=5,
+        fcn_blocks=8,
+        fcn_up_blocks=3,
         tower=(16, 16, 32, 32, 16),
         metric_units=(32, 32),
         shared_tower=True,

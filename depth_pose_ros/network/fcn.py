@@ -131,8 +131,14 @@ class CompactFcn(nn.Module):
     logits = True
     contexts = 7 * 128 + 2 * 64 + NUM_JOINTS
 
-    def __init__(self, displacement: bool = True, blocks: int = 2) -> None:
-        """With or without displacement maps, and with ``blocks`` residual ones at stride 16."""
+    def __init__(self, displacement: bool = True, blocks: int = 2, up_blocks: int = 1) -> None:
+        """With or without displacement maps.
+
+        Args:
+            displacement: whether there are such maps.
+            blocks: residual blocks at stride 16.
+            up_blocks: residual blocks at stride 8, where what is known at 16 has come back.
+        """
         super().__init__()
         self.stem = _conv_bn_relu(1, 32, 5, stride=2)
         self.down4 = nn.Sequential(_conv_bn_relu(32, 48, 3, stride=2), Residual(48))
@@ -142,6 +148,7 @@ class CompactFcn(nn.Module):
         )
         self.lift8 = nn.Conv2d(128, 96, 1)
         self.up8 = Residual(96)
+        self.more8 = nn.Sequential(*(Residual(96) for _ in range(up_blocks - 1)))
         self.lift4 = nn.Conv2d(96, 64, 1)
         self.lateral4 = nn.Conv2d(48, 64, 1)
         self.up4 = Residual(64)
@@ -155,7 +162,7 @@ class CompactFcn(nn.Module):
         c4 = self.down4(self.stem(crops))
         c8 = self.down8(c4)
         c16 = self.down16(c8)
-        p8 = self.up8(c8 + _upsample_to(self.lift8(c16), c8))
+        p8 = self.more8(self.up8(c8 + _upsample_to(self.lift8(c16), c8)))
         p4 = self.up4(self.lateral4(c4) + _upsample_to(self.lift4(p8), c4))
         displacement = None if self.displacement is None else self.displacement(p4)
         heat = self.heat(p4)
@@ -176,9 +183,13 @@ class Residual(nn.Module):
         return F.relu(x + self.norm(self.second(self.first(x))))
 
 
-def build_fcn(name: FcnName, displacement: bool, blocks: int = 2) -> PaperFcn | CompactFcn:
-    """The network of that name, freshly initialised; ``blocks`` is the compact one's."""
-    return PaperFcn(displacement) if name == "paper" else CompactFcn(displacement, blocks)
+def build_fcn(
+    name: FcnName, displacement: bool, blocks: int = 2, up_blocks: int = 1
+) -> PaperFcn | CompactFcn:
+    """The network of that name, freshly initialised; numbers of blocks are the compact one's."""
+    if name == "paper":
+        return PaperFcn(displacement)
+    return CompactFcn(displacement, blocks, up_blocks)
 
 
 def _conv_relu(inputs: int, outputs: int, kernel: int) -> tuple[nn.Module, nn.Module]:

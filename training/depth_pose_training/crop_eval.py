@@ -39,6 +39,8 @@ _MODES = {"seated": ("sitting",), "crouched": ("crouching", "kneeling")}
 _AXES = ("right", "down", "away")  # of the optical frame
 #: A crop with so many joints hidden inside the image is "occluded".
 _MANY_HIDDEN = 5
+#: One with at most so many, and none outside the image, is "in full view".
+_FEW_HIDDEN = 3
 #: "from behind": the person looks away from the camera, within 60 degrees.
 _AWAY = 0.5
 
@@ -149,6 +151,7 @@ def evaluate(
     shown, hidden = ((seen == state) & inside for state in (VISIBLE, HIDDEN))
     modes = data.modes()[indices]
     rows = {name: np.isin(modes, kinds) for name, kinds in _MODES.items()}
+    rows["in full view"] = (hidden.sum(1) <= _FEW_HIDDEN) & (seen != OUTSIDE).all(1)
     rows["occluded"] = hidden.sum(1) >= _MANY_HIDDEN
     rows["from behind"] = facing_away(truth_joints.numpy())
     groups = {name: chosen[:, None].repeat(len(JOINTS), axis=1) for name, chosen in rows.items()}

@@ -181,7 +181,7 @@ def begin_from(model: nn.Module, start: Path) -> None:
     new = {name: m for name, m in blocks.items() if f"{name}.norm.weight" not in given}
     kept = {k: v.shape for k, v in own.items() if not k.startswith(tuple(f"{n}." for n in new))}
     if not kept or {k: v.shape for k, v in given.items()} != kept:
-        raise CheckpointError(f"{start} is of another network than --fcn and --blocks name")
+        raise CheckpointError(f"{start} is of another network than --fcn and its blocks name")
     model.load_state_dict(given, strict=False)
     for block in new.values():
         nn.init.zeros_(block.norm.weight)
@@ -201,7 +201,10 @@ def run(args: argparse.Namespace) -> int:
         options.save(args.out, "train_fcn", args)
     data, held_out = CropSet(*args.data, mapped=args.mapped), CropSet(args.validation, mapped=True)
     displacement = args.fcn == "compact"
-    model = FactoredPaperFcn() if args.factored else build_fcn(args.fcn, displacement, args.blocks)
+    if args.factored:
+        model: Fcn = FactoredPaperFcn()
+    else:
+        model = build_fcn(args.fcn, displacement, args.blocks, args.up_blocks)
     if args.begin_from:
         begin_from(model, args.begin_from)
     head = None
@@ -235,6 +238,12 @@ def arguments() -> argparse.ArgumentParser:
         type=int,
         default=configs.compact().fcn_blocks,
         help="residual blocks at stride 16 of the compact network (fcn_blocks in a --config file)",
+    )
+    add(
+        "--up-blocks",
+        type=int,
+        default=configs.compact().fcn_up_blocks,
+        help="the same at stride 8 on the way up (fcn_up_blocks)",
     )
     add(
         "--factored",
