@@ -6,6 +6,7 @@ Takes minutes, most of them to look at the frames, so it has no checkpoints of i
 """
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -126,6 +127,15 @@ def learn(head: PersonHead, data: Candidates, epochs: int, rate: float) -> None:
 
 
 @torch.no_grad()
+def lean(head: PersonHead, half: float) -> None:
+    """Change the head in place, so that what it and the finder gave ``half`` together is 0.5.
+
+    It counts for one half of the sum of logits (:func:`depth_pose_ros.people.person_score`).
+    """
+    head.logit.bias.sub_(2 * math.log(half / (1 - half)))
+
+
+@torch.no_grad()
 def report(head: PersonHead, data: Candidates) -> dict[str, float]:
     """Cross-entropy, and the share of candidates on the right side of one half."""
     together = (data.find + head(data.context)) / 2
@@ -150,6 +160,7 @@ def run(args: argparse.Namespace) -> None:
     held_out = look(fcn, finder, SyntheticShards(args.validation), args.frames)
     head = PersonHead(data.context.shape[1])
     learn(head, data, args.epochs, args.rate)
+    lean(head, args.half)
     entry = {
         "candidates": len(data.person),
         "people": int(data.person.sum()),
@@ -159,6 +170,13 @@ def run(args: argparse.Namespace) -> None:
     print(entry)
     run_folder.log(args.run, "person", entry)
     write_whole(args.run / run_folder.PERSON, {"model": head.state_dict()})
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, got {text}")
+    return value
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -173,6 +191,12 @@ def arguments() -> argparse.ArgumentParser:
     add("--frames", type=int, default=4000, help="at most so many of each folder")
     add("--epochs", type=int, default=14)
     add("--rate", type=float, default=1e-3)
+    add(
+        "--half",
+        type=_share,
+        default=0.5,
+        help="which score is to become one half: a lower one finds more people, and more ghosts",
+    )
     return parser
 
 

@@ -22,7 +22,15 @@ from depth_pose_training.checkpoints import read, write_whole
 from depth_pose_training.datasets import LabelledFrame
 from depth_pose_training.errors import UserError
 from depth_pose_training.synthetic import shards
-from depth_pose_training.train_person import Candidates, labels, learn, loss, people_only, report
+from depth_pose_training.train_person import (
+    Candidates,
+    labels,
+    lean,
+    learn,
+    loss,
+    people_only,
+    report,
+)
 
 
 def frame(*places: tuple[float, float, float] | None, asked: tuple[bool, ...]) -> LabelledFrame:
@@ -67,6 +75,15 @@ def test_the_head_learns_what_the_finder_does_not_know() -> None:
     learn(head, data, 20, 1e-2)
     assert report(head, data)["right"] > 0.95
     torch.testing.assert_close(head.mean, context.mean(0))
+
+
+def test_a_lower_score_becomes_one_half() -> None:
+    head = PersonHead(12).eval()
+    context = torch.randn(1, 12)
+    before = float(head(context).detach().sigmoid())
+    find = 0.3
+    lean(head, people.person_score(find, before))
+    assert people.person_score(find, float(head(context).detach().sigmoid())) == pytest.approx(0.5)
 
 
 def test_the_command_and_the_weights_it_ends_in(
