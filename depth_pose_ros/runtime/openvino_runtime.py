@@ -40,7 +40,8 @@ class OpenVinoRuntime:
         mirror: bool = False,
     ) -> None:
         self.network = pose.eval().cpu()
-        self._finder = finder.eval().cpu()
+        # Of any size; what is left to the first image of a size is a tenth of a second.
+        self._finder = convert(FinderMaps(finder.eval().cpu()), (1, -1, -1))
         self._finders: OrderedDict[tuple[int, ...], Program] = OrderedDict()
         fcn = fcn or convert(FcnMaps(self.network.fcn), (1, 1, HEIGHT, WIDTH))
         small = self.network.config.fcn == "compact" and self.network.matchnet.towers == 1
@@ -54,7 +55,8 @@ class OpenVinoRuntime:
         if depth.shape not in self._finders:
             if len(self._finders) == _SHAPES:
                 self._finders.popitem(last=False)
-            model = convert(FinderMaps(self._finder), (1, *depth.shape))
+            model = self._finder.clone()
+            model.reshape({0: ov.PartialShape([1, *depth.shape])})
             self._finders[depth.shape] = Program(model, self._threads)
         return FinderOutput(*self._finders[depth.shape](depth[None]))
 
