@@ -89,7 +89,8 @@ def test_the_programme_equals_torchs(functions: ctypes.CDLL, readout: str, windo
             assert torch.equal(found.sum(-1), torch.ones(19))
             continue
         expected = sum_product(unary[None], terms, EDGES, net.temperature)[1][0]
-        torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-3)
+        # What is rounded off a sum of scores is a share of its exponential.
+        torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-3 + 2e-5 * spread)
 
 
 def test_which_networks_it_fits() -> None:
