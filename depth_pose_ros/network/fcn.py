@@ -148,6 +148,7 @@ class CompactFcn(nn.Module):
         )
         self.lift8 = nn.Conv2d(128, 96, 1)
         self.up8 = Residual(96)
+        # Not one sequence with up8, so that weights of before, which have only that, still load.
         self.more8 = nn.Sequential(*(Residual(96) for _ in range(up_blocks - 1)))
         self.lift4 = nn.Conv2d(96, 64, 1)
         self.lateral4 = nn.Conv2d(48, 64, 1)
