@@ -1,9 +1,11 @@
 """The joint adapter on constructed definitions of joints."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from depth_pose_ros.skeleton import INDEX, JOINTS, MIRROR, NUM_JOINTS
+from depth_pose_ros.skeleton import EDGES, INDEX, JOINTS, MIRROR, NUM_JOINTS
 from depth_pose_training.datasets.adapter import (
     TOWARDS,
     AdapterError,
@@ -71,6 +73,16 @@ def tracker(ours):
     return theirs
 
 
+def grown(ours):
+    """Those and, lower in small people and higher in tall ones, the middle of the spine."""
+    rotation, scale, _ = body_frames(ours)
+    bones = sum(error(ours[:, e.parent], ours[:, e.child]) for e in EDGES)
+    up = 0.5 * (bones / 4 - 1)[:, None] * scale[:, None] * rotation[:, :, 1]
+    theirs = tracker(ours)
+    theirs[:, INDEX["MiddleSpine"]] += up
+    return theirs
+
+
 def error(a, b):
     return np.linalg.norm(a - b, axis=-1)
 
@@ -96,6 +108,39 @@ def test_constructed_definition_is_found_and_carries_over():
     assert error(adapter.apply(test), tracker(test)).max() < 1e-3
     assert adapter.shares[INDEX["RightKnee"]] == pytest.approx(0.1, abs=1e-3)
     assert adapter.offsets[INDEX["RightHip"]] == pytest.approx((-0.05, 0.2, 0.02), abs=1e-3)
+
+
+def test_definition_that_changes_with_size_is_found():
+    train, test = people(200), people(50, seed=1)
+    adapter = JointAdapter.fit(train, grown(train), ALL, ridge=1e-9)
+    middle = INDEX["MiddleSpine"]
+    assert error(grown(test), tracker(test))[:, middle].max() > 0.02
+    assert adapter.growths[middle] == pytest.approx((0, 0.5, 0), abs=0.05)
+    assert np.abs(np.delete(adapter.growths, middle, axis=0)).max() < 1e-3
+    assert error(adapter.apply(test), grown(test)).max() < 5e-3  # ridge, and sizes cut off
+
+
+def test_beyond_the_sizes_that_the_fit_saw_nothing_grows():
+    train = people(200)
+    adapter = JointAdapter.fit(train, grown(train), ALL)
+    offset = []
+    for factor in (3.0, 4.0):
+        giants = factor * train[:5]
+        _, scale, _ = body_frames(giants)
+        offset.append((adapter.apply(giants) - giants) / scale[:, None, None])
+    assert offset[0] == pytest.approx(offset[1])
+
+
+def test_growth_does_not_repair_noise():
+    """An estimate's errors change its size, too, but of one person that hardly helps."""
+    one = np.repeat(people(1), 400, axis=0)
+    noisy = one + np.random.default_rng(7).normal(0, 0.03, one.shape)
+    adapter = JointAdapter.fit(noisy[:200], tracker(one[:200]), ALL)
+    plain = replace(adapter, growths=np.zeros((NUM_JOINTS, 3)))
+    adapted, without = (
+        error(a.apply(noisy[200:]), tracker(one[200:])).mean() for a in (adapter, plain)
+    )
+    assert adapted > 0.96 * without
 
 
 def test_left_and_right_mirror_each_other():
@@ -157,14 +202,16 @@ def test_noise_is_not_repaired():
 
 
 def test_moves_with_the_person():
-    """Turning, moving and scaling a skeleton does the same to its adapted joints."""
+    """Turning and moving a skeleton does the same to its adapted joints; scaling too, where the
+    definition is the same for all sizes."""
     train, test = people(200), people(5, seed=4)
     adapter = JointAdapter.fit(train, tracker(train), ALL)
     turn, _ = np.linalg.qr(np.random.default_rng(5).normal(size=(3, 3)))
     turn *= np.sign(np.linalg.det(turn))
-    moved = 1.5 * test @ turn.T + (0.3, -0.1, 2)
-    expected = 1.5 * adapter.apply(test) @ turn.T + (0.3, -0.1, 2)
-    assert adapter.apply(moved) == pytest.approx(expected)
+    for scale, used in ((1.0, adapter), (1.5, replace(adapter, sizes=(0.0, 0.0)))):
+        moved = scale * test @ turn.T + (0.3, -0.1, 2)
+        expected = scale * used.apply(test) @ turn.T + (0.3, -0.1, 2)
+        assert used.apply(moved) == pytest.approx(expected)
 
 
 def test_skeletons_without_direction_come_back():
@@ -179,6 +226,8 @@ def test_saved_and_loaded(tmp_path):
     loaded = JointAdapter.load(tmp_path / "adapter.json")
     assert (loaded.shares == adapter.shares).all()
     assert (loaded.offsets == adapter.offsets).all()
+    assert (loaded.growths == adapter.growths).all()
+    assert loaded.sizes == adapter.sizes
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"format": "another"}', "[1]"])

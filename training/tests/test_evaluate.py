@@ -194,7 +194,8 @@ def test_drawing_shows_truth_and_estimate(frames):
 
 def test_written_results(frames, tmp_path):
     estimators = {"fcn": Fake(frames, (0.1, 0, 0), blind=(3,)), "full": Fake(frames)}
-    adapter = JointAdapter(np.zeros(NUM_JOINTS), np.zeros((NUM_JOINTS, 3)))
+    nothing = np.zeros((NUM_JOINTS, 3))
+    adapter = JointAdapter(nothing[:, 0], nothing, nothing, (0.0, 0.0))
     result = evaluate(estimators, frames, adapter=adapter)
     write(result, tmp_path / "out", {"data": "made"}, pictures=2)
     written = json.loads((tmp_path / "out/summary.json").read_text())

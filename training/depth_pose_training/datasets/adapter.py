@@ -4,13 +4,17 @@ Datasets mean different points by one name: the Kinect v1 tracker's hip centre, 
 higher than the anatomical joints.  A :class:`JointAdapter` moves our joints to theirs.  Per joint
 k, in the person's own frame and scaled by the length of the torso,
 
-    target_k = x_k + c_k + a_k (x_p - x_k)
+    target_k = x_k + c_k + s g_k + a_k (x_p - x_k)
 
-with an offset c_k of three numbers and, for the joints of a limb, a share a_k of the way to the
-upper end p of the limb's bone.  Left and right have the same numbers, mirrored.  That moves a joint
+with an offset c_k of three numbers, three more g_k that say how it grows with the person's size s,
+and, for the joints of a limb, a share a_k of the way to the upper end p of the limb's bone.  Size
+is the length of all bones together, relative to a reference: a tracker's own model of bodies is
+nearer to the average than people are, so that it puts the joints of small people lower in their
+bodies than those of tall ones.  Left and right have the same numbers, mirrored.  That moves a joint
 within the torso and along its bone, and no more, because it must not repair estimates: with more
-neighbours to average it would smooth their noise and flatter them.  For the same reason a ridge,
-larger than the variance of that noise and smaller than that of a bone's direction, holds a_k down.
+neighbours to average it would smooth their noise and flatter them.  For the same reason ridges,
+larger than the variance of that noise and smaller than that of a bone's direction or of people's
+sizes, hold a_k and g_k down.
 
 The parameters are fitted on estimates for a dataset's *training* subjects; evaluation on others
 reports estimates both as they are and adapted.
@@ -23,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from depth_pose_ros.skeleton import INDEX, JOINTS, MIRROR, NUM_JOINTS
+from depth_pose_ros.skeleton import EDGES, INDEX, JOINTS, MIRROR, NUM_JOINTS
 
 Array = NDArray[np.float64]
 
@@ -39,7 +43,10 @@ _MIRROR = np.array(MIRROR)
 _MIN_TORSO = 0.05  # metres; below it a skeleton has collapsed and shows no directions
 _HUBER = 0.15  # torso lengths (about 7 cm): larger residuals are errors of estimate or tracker
 _ITERATIONS = 10
-_FORMAT = "depth_pose joint adapter 1"
+_SIZE = 4.0  # metres: all bones of somebody of 1.7 m
+_SIZE_RIDGE = 1e-4  # a noise of 1 % in size; people differ by 5 % and more
+_FORMAT = "depth_pose joint adapter 2"
+_PARENT, _CHILD = (np.array([getattr(e, end) for e in EDGES]) for end in ("parent", "child"))
 
 
 class AdapterError(ValueError):
@@ -53,10 +60,14 @@ class JointAdapter:
     Attributes:
         shares: (19,) a_k, zero for the joints of the torso.
         offsets: (19, 3) c_k in torso lengths: to the person's left, up, and forward.
+        growths: (19, 3) g_k in the same units.
+        sizes: least and greatest s that the fit knows; beyond them nothing grows any more.
     """
 
     shares: Array
     offsets: Array
+    growths: Array
+    sizes: tuple[float, float]
 
     @classmethod
     def fit(
@@ -91,13 +102,18 @@ class JointAdapter:
         trusted = np.concatenate((trusted, trusted[:, _MIRROR]))
 
         bones = local[:, _TOWARDS] - local
-        shares, offsets = np.zeros(NUM_JOINTS), np.zeros((NUM_JOINTS, 3))
+        size = _relative_size(ours)
+        least, greatest = (float(v) for v in np.percentile(size, (1, 99)))
+        size = np.tile(size, 2)
+        shares = np.zeros(NUM_JOINTS)
+        offsets, growths = np.zeros((2, NUM_JOINTS, 3))
         for k in range(NUM_JOINTS):
             rows = trusted[:, k]
             if rows.any():
                 difference = goal[rows, k] - local[rows, k]
-                shares[k], offsets[k] = _robust_ridge(bones[rows, k], difference, ridge)
-        return cls(shares, offsets)
+                found = _robust_ridge(bones[rows, k], size[rows], difference, ridge)
+                shares[k], offsets[k], growths[k] = found
+        return cls(shares, offsets, growths, (least, greatest))
 
     def apply(self, joints: ArrayLike) -> Array:
         """(N, 19, 3) our joints -> (N, 19, 3) the dataset's, metres, optical frame.
@@ -106,17 +122,20 @@ class JointAdapter:
         """
         ours = np.asarray(joints, dtype=np.float64)
         rotation, scale, sound = body_frames(ours)
+        size = np.clip(_relative_size(ours), *self.sizes)
+        offsets = self.offsets + size[:, None, None] * self.growths
         moved = self.shares[:, None] * (ours[:, _TOWARDS] - ours)
-        moved += np.einsum("nij,kj->nki", rotation * scale[:, None, None], self.offsets)
+        moved += np.einsum("nij,nkj->nki", rotation * scale[:, None, None], offsets)
         return np.where(sound[:, None, None], ours + moved, ours)
 
     def save(self, path: str | Path) -> None:
-        """Write as JSON, by joint name: share and offset."""
+        """Write as JSON: the sizes, and by joint name share, offset and growth."""
         joints = {
-            name: {"share": float(a), "offset": [float(v) for v in c]}
-            for name, a, c in zip(JOINTS, self.shares, self.offsets, strict=True)
+            name: {"share": float(a), "offset": c.tolist(), "growth": g.tolist()}
+            for name, a, c, g in zip(JOINTS, self.shares, self.offsets, self.growths, strict=True)
         }
-        text = json.dumps({"format": _FORMAT, "joints": joints}, indent=2)
+        content = {"format": _FORMAT, "sizes": list(self.sizes), "joints": joints}
+        text = json.dumps(content, indent=2)
         Path(path).write_text(text + "\n", encoding="utf-8")
 
     @classmethod
@@ -132,12 +151,16 @@ class JointAdapter:
                 raise KeyError(content["format"])
             rows = [content["joints"][name] for name in JOINTS]
             shares = np.array([float(row["share"]) for row in rows])
-            offsets = np.array([row["offset"] for row in rows], dtype=np.float64)
-            if offsets.shape != (NUM_JOINTS, 3):
-                raise ValueError(f"offsets of shape {offsets.shape}")
+            offsets, growths = (
+                np.array([row[key] for row in rows], dtype=np.float64)
+                for key in ("offset", "growth")
+            )
+            if not offsets.shape == growths.shape == (NUM_JOINTS, 3):
+                raise ValueError(f"offsets of shape {offsets.shape}, growths {growths.shape}")
+            least, greatest = (float(v) for v in content["sizes"])
         except (KeyError, TypeError, ValueError) as error:
             raise AdapterError(f"{path} is no joint adapter of this project ({error!r})") from error
-        return cls(shares, offsets)
+        return cls(shares, offsets, growths, (least, greatest))
 
 
 def body_frames(joints: ArrayLike) -> tuple[Array, Array, NDArray[np.bool_]]:
@@ -177,15 +200,25 @@ def _samples(
     return ours, theirs, trusted & np.isfinite(theirs).all(-1)
 
 
-def _robust_ridge(bone: Array, difference: Array, ridge: float) -> tuple[float, Array]:
-    """Solve difference = offset + share * bone, (N, 3) each, by re-weighted least squares.
+def _relative_size(joints: Array) -> Array:
+    """(N, 19, 3) -> (N,) s: the length of all bones over the reference's, less one."""
+    bones = joints[:, _CHILD] - joints[:, _PARENT]
+    return np.asarray(np.linalg.norm(bones, axis=-1).sum(1) / _SIZE - 1)
 
-    Only the share is held by the ridge.  Returns share and offset (3,).
+
+def _robust_ridge(
+    bone: Array, size: Array, difference: Array, ridge: float
+) -> tuple[float, Array, Array]:
+    """Solve difference = offset + size * growth + share * bone by re-weighted least squares.
+
+    Bone and difference are (N, 3), size (N,).  Share and growth are held by ridges, the offset is
+    not.  Returns share, offset (3,) and growth (3,).
     """
     constant = np.broadcast_to(np.eye(3), (len(bone), 3, 3))
-    design = np.concatenate((bone[:, :, None], constant), axis=2)
+    growing = constant * size[:, None, None]
+    design = np.concatenate((bone[:, :, None], constant, growing), axis=2)
     # A torso's joint has no bone (all zero): the least penalty keeps its equations solvable.
-    penalty = len(bone) * np.diag((max(ridge, 1e-12), 0.0, 0.0, 0.0))
+    penalty = len(bone) * np.diag((max(ridge, 1e-12), *(0.0,) * 3, *(_SIZE_RIDGE,) * 3))
     weight = np.ones(len(bone))
     for _ in range(_ITERATIONS):
         weighted = design * weight[:, None, None]
@@ -195,4 +228,4 @@ def _robust_ridge(bone: Array, difference: Array, ridge: float) -> tuple[float, 
         )
         residual = np.linalg.norm(difference - design @ solution, axis=-1)
         weight = np.minimum(1.0, _HUBER / np.maximum(residual, 1e-12))
-    return float(solution[0]), solution[1:]
+    return float(solution[0]), solution[1:4], solution[4:]

@@ -2,9 +2,10 @@
 
 A dataset's joints are not ours (see :mod:`depth_pose_training.datasets.adapter`), so its labels are
 moved to our definitions first, by an adapter of the same kind that is fitted the other way round:
-from the dataset's joints to a model's estimates on the same training subjects.  It has a handful of
+from the dataset's joints to a model's estimates on the same training subjects.  It has a few dozen
 numbers for the whole dataset, so that it moves definitions and copies none of that model's errors
-into a frame.
+into a frame.  That model must not have learned from these labels: it would know each subject by
+what the labels say of him or her, and the adapter would find the subjects alike that are not.
 """
 
 import argparse
