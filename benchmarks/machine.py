@@ -43,9 +43,9 @@ def run(settings: Settings) -> dict[str, Any]:
     rate = 2 * _SIDE**3 / time["p50"] / 1e6  # from milliseconds to Gflop/s
     crop = torch.zeros(1, 1, 216, 176)
     floors = {}
-    for name, c in (("paper", configs.paper()), ("compact", configs.compact())):
-        fcn = build_fcn(c.fcn, c.displacement, c.fcn_blocks, c.fcn_up_blocks)
-        floors[name] = round(2 * multiply_adds(fcn.eval(), crop) / rate / 1e6, 3)
+    for config in (configs.paper(), configs.compact()):
+        fcn = build_fcn(config)
+        floors[config.name] = round(2 * multiply_adds(fcn.eval(), crop) / rate / 1e6, 3)
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from benchmarks.timing import ratio, side_by_side
 from depth_pose_ros.network.config import compact
-from depth_pose_ros.network.fcn import CompactFcn, FcnOutput
+from depth_pose_ros.network.fcn import FcnOutput, build_fcn
 from depth_pose_training import winograd
 from depth_pose_training.factored_fcn import FactoredPaperFcn
 
@@ -38,8 +38,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    blocks = compact().fcn_blocks, compact().fcn_up_blocks
-    plain = CompactFcn(True, *blocks) if args.fcn == "compact" else FactoredPaperFcn()
+    plain = build_fcn(compact()) if args.fcn == "compact" else FactoredPaperFcn()
     plain.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     faster = deepcopy(plain)
     winograd.use(faster)

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from depth_pose_ros.crops import HEIGHT, WIDTH
+from depth_pose_ros.network.config import ModelConfig
 from depth_pose_ros.network.fcn import (
     CompactFcn,
     FcnOutput,
@@ -75,7 +76,7 @@ def test_compact_fcn_is_small_and_finer() -> None:
 @pytest.mark.parametrize("name", ["paper", "compact"])
 @pytest.mark.parametrize("displacement", [False, True])
 def test_contract_is_shared(name: str, displacement: bool) -> None:
-    fcn = build_fcn(name, displacement).eval()  # type: ignore[arg-type]
+    fcn = build_fcn(ModelConfig(fcn=name, displacement=displacement)).eval()  # type: ignore[arg-type]
     with torch.no_grad():
         output = fcn(torch.rand(1, 1, HEIGHT, WIDTH))
     rows, columns = output.heat.shape[-2:]
@@ -90,7 +91,7 @@ def test_contract_is_shared(name: str, displacement: bool) -> None:
 @pytest.mark.parametrize("name", ["paper", "compact"])
 def test_cells_are_centred_on_multiples_of_the_stride(name: str) -> None:
     """With box filters, the pixels that a cell sees lie symmetrically round stride * cell."""
-    fcn = build_fcn(name, False).eval()  # type: ignore[arg-type]
+    fcn = build_fcn(ModelConfig(fcn=name)).eval()  # type: ignore[arg-type]
     if isinstance(fcn, PaperFcn):
         down = list(fcn.features)[:9]
     else:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from depth_pose_ros.network.config import FcnName
+from depth_pose_ros.network.config import ModelConfig
 from depth_pose_ros.network.person import context
 from depth_pose_ros.skeleton import EDGES, NUM_JOINTS
 
@@ -184,13 +184,11 @@ class Residual(nn.Module):
         return F.relu(x + self.norm(self.second(self.first(x))))
 
 
-def build_fcn(
-    name: FcnName, displacement: bool, blocks: int = 2, up_blocks: int = 1
-) -> PaperFcn | CompactFcn:
-    """The network of that name, freshly initialised; numbers of blocks are the compact one's."""
-    if name == "paper":
-        return PaperFcn(displacement)
-    return CompactFcn(displacement, blocks, up_blocks)
+def build_fcn(config: ModelConfig) -> PaperFcn | CompactFcn:
+    """A configuration's network, freshly initialised."""
+    if config.fcn == "paper":
+        return PaperFcn(config.displacement)
+    return CompactFcn(config.displacement, config.fcn_blocks, config.fcn_up_blocks)
 
 
 def _conv_relu(inputs: int, outputs: int, kernel: int) -> tuple[nn.Module, nn.Module]:

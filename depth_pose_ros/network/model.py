@@ -81,9 +81,7 @@ class PoseNetwork(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.fcn = build_fcn(
-            config.fcn, config.displacement, config.fcn_blocks, config.fcn_up_blocks
-        )
+        self.fcn = build_fcn(config)
         self.matchnet = MatchNet(config)
         self.match_weight = nn.Parameter(torch.ones(NUM_JOINTS, config.templates))
         self.heat_weight = nn.Parameter(torch.ones(NUM_JOINTS)) if config.heat_unary else None

@@ -6,6 +6,7 @@ processes.  A stopped run goes on from its last checkpoint.
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -200,11 +201,12 @@ def run(args: argparse.Namespace) -> int:
     if team.leads:
         options.save(args.out, "train_fcn", args)
     data, held_out = CropSet(*args.data, mapped=args.mapped), CropSet(args.validation, mapped=True)
-    displacement = args.fcn == "compact"
     if args.factored:
         model: Fcn = FactoredPaperFcn()
     else:
-        model = build_fcn(args.fcn, displacement, args.blocks, args.up_blocks)
+        usual_config = configs.compact() if args.fcn == "compact" else configs.paper()
+        blocks = {"fcn_blocks": args.blocks, "fcn_up_blocks": args.up_blocks}
+        model = build_fcn(replace(usual_config, **blocks))
     if args.begin_from:
         begin_from(model, args.begin_from)
     head = None

@@ -1,6 +1,7 @@
 """Batches, losses, the schedule, and the networks' first training steps."""
 
 import json
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -161,7 +162,8 @@ def test_training_learns_writes_and_resumes(folder: Path, tmp_path: Path) -> Non
 
 
 def test_a_deeper_network_begins_as_the_one_it_begins_from(tmp_path: Path) -> None:
-    small, deep = build_fcn("compact", True, blocks=1), build_fcn("compact", True, 3, up_blocks=2)
+    config = replace(configs.compact(), fcn_blocks=1, fcn_up_blocks=1)
+    small, deep = build_fcn(config), build_fcn(replace(config, fcn_blocks=3, fcn_up_blocks=2))
     write_whole(tmp_path / "small.pt", {"model": small.state_dict()})
     train_fcn.begin_from(deep, tmp_path / "small.pt")
     x = torch.randn((1, 1, crops.HEIGHT, crops.WIDTH))
@@ -170,9 +172,9 @@ def test_a_deeper_network_begins_as_the_one_it_begins_from(tmp_path: Path) -> No
     deep(x).heat.square().mean().backward()
     for new in (deep.down16[3], deep.more8[0]):
         assert new.norm.weight.grad.abs().max() > 0
-    for other in (build_fcn("paper", False), build_fcn("compact", False)):
+    for other in (configs.paper(), replace(config, displacement=False)):
         with pytest.raises(CheckpointError, match="another network"):
-            train_fcn.begin_from(other, tmp_path / "small.pt")
+            train_fcn.begin_from(build_fcn(other), tmp_path / "small.pt")
     write_whole(tmp_path / "none.pt", {"model": {}})
     with pytest.raises(CheckpointError, match="another network"):
         train_fcn.begin_from(deep, tmp_path / "none.pt")
@@ -189,8 +191,7 @@ def test_the_network_learns_to_show_a_head_who_is_a_person(folder: Path, tmp_pat
     options = ["--data", str(folder), str(tmp_path / "nobody"), "--validation", str(folder)]
     options += ["--out", str(tmp_path / "run"), "--batch", "8", "--checkpoint-every", "8"]
     train_fcn.main([*options, "--person", str(tmp_path / "person.pt"), "--steps", "24"])
-    config = configs.compact()
-    fcn = build_fcn("compact", True, config.fcn_blocks, config.fcn_up_blocks)
+    fcn = build_fcn(configs.compact())
     fcn.load_state_dict(read(tmp_path / "run" / "checkpoint.pt")["model"])
     logits = [
         train_fcn._Judged(fcn.train(), train_fcn.read_head(tmp_path / "person.pt"))(
