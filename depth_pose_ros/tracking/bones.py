@@ -23,8 +23,8 @@ _STRETCH, _STRETCH_NOISE = 1.3, 0.08  # longer than this is not this person's bo
 
 
 def lengths(joints: Array) -> Array:
-    """(19, 3) metres -> (18,) metres, in the order of the skeleton's edges."""
-    norm: Array = np.linalg.norm(joints[_CHILD] - joints[_PARENT], axis=1)
+    """(..., 19, 3) metres -> (..., 18) metres, in the order of the skeleton's edges."""
+    norm: Array = np.linalg.norm(joints[..., _CHILD, :] - joints[..., _PARENT, :], axis=-1)
     return norm
 
 

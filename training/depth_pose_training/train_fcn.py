@@ -204,9 +204,8 @@ def run(args: argparse.Namespace) -> int:
     if args.factored:
         model: Fcn = FactoredPaperFcn()
     else:
-        usual_config = configs.compact() if args.fcn == "compact" else configs.paper()
-        blocks = {"fcn_blocks": args.blocks, "fcn_up_blocks": args.up_blocks}
-        model = build_fcn(replace(usual_config, **blocks))
+        config = run_folder.named_config(args.fcn)
+        model = build_fcn(replace(config, fcn_blocks=args.blocks, fcn_up_blocks=args.up_blocks))
     if args.begin_from:
         begin_from(model, args.begin_from)
     head = None

@@ -39,9 +39,10 @@ def test_what_cannot_be_measured_is_left_out():
     raised = pixels.copy()
     raised[INDEX["LeftHand"], 1] = 5
     assert proportions.heights(mask, raised) is None
-    aside = pixels.copy()
-    aside[INDEX["LeftFoot"], 0] = 90
-    assert proportions.heights(mask, aside) is None
+    for column in (90, -20):
+        aside = pixels.copy()
+        aside[INDEX["LeftFoot"], 0] = column
+        assert proportions.heights(mask, aside) is None
     assert proportions.heights(np.zeros_like(mask), pixels) is None
 
 

@@ -27,7 +27,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from depth_pose_ros.skeleton import EDGES, INDEX, JOINTS, MIRROR, NUM_JOINTS
+from depth_pose_ros.skeleton import INDEX, JOINTS, MIRROR, NUM_JOINTS
+from depth_pose_ros.tracking.bones import lengths
 
 Array = NDArray[np.float64]
 
@@ -46,7 +47,6 @@ _ITERATIONS = 10
 _SIZE = 4.0  # metres: all bones of somebody of 1.7 m
 _SIZE_RIDGE = 1e-4  # a noise of 1 % in size; people differ by 5 % and more
 _FORMAT = "depth_pose joint adapter 2"
-_PARENT, _CHILD = (np.array([getattr(e, end) for e in EDGES]) for end in ("parent", "child"))
 
 
 class AdapterError(ValueError):
@@ -202,8 +202,7 @@ def _samples(
 
 def _relative_size(joints: Array) -> Array:
     """(N, 19, 3) -> (N,) s: the length of all bones over the reference's, less one."""
-    bones = joints[:, _CHILD] - joints[:, _PARENT]
-    return np.asarray(np.linalg.norm(bones, axis=-1).sum(1) / _SIZE - 1)
+    return np.asarray(lengths(joints).sum(1) / _SIZE - 1)
 
 
 def _robust_ridge(

@@ -39,7 +39,8 @@ def upright(joints: Array) -> bool:
         hip, knee, foot = (joints[INDEX[side + part]] for part in ("Hip", "Knee", "Foot"))
         bones = np.linalg.norm(knee - hip) + np.linalg.norm(foot - knee)
         leg = foot - hip
-        straight.append(leg[1] >= _UPRIGHT * np.linalg.norm(leg) >= _UPRIGHT * _STRAIGHT * bones)
+        length = np.linalg.norm(leg)
+        straight += [leg[1] >= _UPRIGHT * length, length >= _STRAIGHT * bones]
     return all(straight)
 
 
@@ -57,26 +58,30 @@ def heights(mask: NDArray[np.bool_], pixels: Array) -> Array | None:
     arms = [pixels[INDEX[s + part], 1] for s in _SIDES for part in ("Elbow", "Hand")]
     if min(arms) < pixels[INDEX["UpperSpine"], 1]:
         return None
-    ends = []
-    for name, beside in (("Head", 1), ("LeftFoot", _BESIDE), ("RightFoot", _BESIDE)):
-        column = round(float(pixels[INDEX[name], 0]))
-        rows = np.flatnonzero(mask[:, max(0, column - beside) : column + beside + 1].any(1))
-        if not len(rows):
-            return None
-        ends.append(float(rows[0] if name == "Head" else rows[-1] + 1))
-    top, sole = ends[0], (ends[1] + ends[2]) / 2
+    head = _rows(mask, pixels[INDEX["Head"], 0], 1)
+    left, right = (_rows(mask, pixels[INDEX[s + "Foot"], 0], _BESIDE) for s in _SIDES)
+    if not (len(head) and len(left) and len(right)):
+        return None
+    top, sole = head[0], (left[-1] + right[-1]) / 2 + 1
     return np.asarray((sole - pixels[:, 1]) / (sole - top)) if sole > top else None
+
+
+def _rows(mask: NDArray[np.bool_], column: float, beside: int) -> NDArray[np.int64]:
+    """Rows with a pixel of the mask at most ``beside`` columns away."""
+    middle = round(float(column))
+    return np.flatnonzero(mask[:, max(0, middle - beside) : max(0, middle + beside + 1)].any(1))
 
 
 def of_frames(estimator: Estimator, frames: Iterator[LabelledFrame]) -> Array:
     """(N, 19) heights in the frames that show one upright person, the surest that is found."""
     found = []
     for frame in frames:
-        people = sorted(estimator.estimate(frame.depth, frame.camera), key=lambda p: -p.score)
-        if people and upright(np.asarray(people[0].joints, dtype=np.float64)):
-            pixels = np.asarray(people[0].pixels, dtype=np.float64)
-            shares = heights(np.nan_to_num(frame.depth) > 0, pixels)
-            found += [] if shares is None else [shares]
+        poses = estimator.estimate(frame.depth, frame.camera)
+        surest = max(poses, key=lambda pose: pose.score, default=None)
+        if surest is not None and upright(np.asarray(surest.joints, dtype=np.float64)):
+            shares = heights(frame.depth > 0, np.asarray(surest.pixels, dtype=np.float64))
+            if shares is not None:
+                found.append(shares)
     return np.array(found).reshape(-1, len(JOINTS))
 
 
