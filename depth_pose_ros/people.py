@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from depth_pose_ros.camera import Camera
 from depth_pose_ros.network.finder import Finder, FinderOutput
-from depth_pose_ros.skeleton import EDGES
+from depth_pose_ros.skeleton import EDGE_CHILDREN, EDGE_PARENTS
 
 #: Two finds nearer to each other than this, metres, are one person.
 SAME_PERSON = 0.30
@@ -24,7 +24,6 @@ SAME_POSE = 0.30
 #: A pose whose joints are nearer to another's bones than this, metres, in the median, is of the
 #: same body: two bodies do not go through each other.
 SAME_BODY = 0.12
-_PARENTS, _CHILDREN = [e.parent for e in EDGES], [e.child for e in EDGES]
 
 
 @dataclass(frozen=True)
@@ -184,8 +183,8 @@ def from_bones(joints: NDArray[np.floating], bodies: NDArray[np.floating]) -> ND
     Returns:
         (N, 19) metres.
     """
-    start = bodies[:, None, _PARENTS]
-    bone = bodies[:, None, _CHILDREN] - start
+    start = bodies[:, None, EDGE_PARENTS]
+    bone = bodies[:, None, EDGE_CHILDREN] - start
     along = joints[None, :, None] - start  # (N, 19, 18, 3)
     length = np.maximum((bone * bone).sum(-1), 1e-9)
     share = np.clip((along * bone).sum(-1) / length, 0, 1)

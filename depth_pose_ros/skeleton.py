@@ -68,6 +68,10 @@ PARENTS: tuple[int, ...] = tuple(INDEX[_TREE[name]] if name in _TREE else -1 for
 #: from the leaves to the root, the order in which the dynamic programme runs.
 EDGES: tuple[Edge, ...] = tuple(Edge(p, c) for c, p in enumerate(PARENTS) if p >= 0)
 
+#: The edges' ends by edge, for indexing: EDGES[e] is (EDGE_PARENTS[e], EDGE_CHILDREN[e]).
+EDGE_PARENTS: tuple[int, ...] = tuple(edge.parent for edge in EDGES)
+EDGE_CHILDREN: tuple[int, ...] = tuple(edge.child for edge in EDGES)
+
 
 def _mirror(name: str) -> str:
     if name.startswith("Left"):

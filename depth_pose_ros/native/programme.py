@@ -9,7 +9,7 @@ from torch import Tensor
 
 from depth_pose_ros.network.inference import schedule
 from depth_pose_ros.network.model import PoseNetwork
-from depth_pose_ros.skeleton import EDGES, NUM_JOINTS
+from depth_pose_ros.skeleton import EDGE_CHILDREN, EDGES, NUM_JOINTS
 
 Floats = NDArray[np.float32]
 
@@ -31,7 +31,7 @@ class NativeProgramme:
         levels, self._root = schedule(EDGES, NUM_JOINTS)
         steps = [step for level in levels for step in zip(*level, strict=True)]
         self._order = np.array(steps, np.int32)
-        self._children = [edge.child for edge in EDGES]
+        self._children = list(EDGE_CHILDREN)
         size = functions.programme_workspace(NUM_JOINTS, network.config.proposals)
         self._work = [np.empty(size, np.float32) for _ in range(lanes)]
 

@@ -24,7 +24,7 @@ from depth_pose_ros.network.readout import (
     absent,
     person_score,
 )
-from depth_pose_ros.skeleton import EDGES, NUM_JOINTS
+from depth_pose_ros.skeleton import EDGE_PARENTS, EDGES, NUM_JOINTS
 
 #: Crop (H, W), windows' first pixels (19, 2), and the unary terms (19, n), which it fills.
 Appearance = Callable[[Floats, NDArray[np.int64], Floats], None]
@@ -58,7 +58,7 @@ class NativeSkeleton:
         self._displacement = network.config.displacement
         count = self._side**2
         self._lanes = [_Buffers(count) for _ in range(lanes)]
-        self._parents = np.array([edge.parent for edge in EDGES], np.int32)
+        self._parents = np.array(EDGE_PARENTS, np.int32)
         self._person = None if network.person is None else _head(network.person)
         with torch.no_grad():
             self._offsets = _copy(network.surface_offset)

@@ -26,14 +26,11 @@ from depth_pose_ros.network.readout import (
     joint_confidence,
     person_score,
 )
-from depth_pose_ros.skeleton import EDGES, NUM_JOINTS
+from depth_pose_ros.skeleton import EDGE_CHILDREN, EDGE_PARENTS, EDGES, NUM_JOINTS
 
 #: How much of the method runs (the paper's ablation): the heat maps' maxima alone, every part's
 #: best unary, or the tree.
 Stage = Literal["fcn", "matchnet", "full"]
-
-_PARENTS = tuple(edge.parent for edge in EDGES)
-_CHILDREN = tuple(edge.child for edge in EDGES)
 
 
 class Programs(NamedTuple):
@@ -223,7 +220,7 @@ class PoseNetwork(nn.Module):
 
     def anchors(self, output: FcnOutput, proposals: Proposals) -> Tensor:
         """(B, 18, n, 3) metres: where every edge's child is measured from (pairwise terms)."""
-        parents = index_on(proposals.points.device, _PARENTS)
+        parents = index_on(proposals.points.device, EDGE_PARENTS)
         points = proposals.points.index_select(1, parents)
         if not self.config.displacement:
             return points
@@ -235,7 +232,7 @@ class PoseNetwork(nn.Module):
 
     def pairwise_terms(self, output: FcnOutput, proposals: Proposals) -> Tensor:
         """(B, 18, n, n): R of Eqn. 4, the parent's candidate before the child's."""
-        children = proposals.points.index_select(1, index_on(self.gamma.device, _CHILDREN))
+        children = proposals.points.index_select(1, index_on(self.gamma.device, EDGE_CHILDREN))
         return deformation(self.anchors(output, proposals), children, self.gamma)
 
     def weigh(
@@ -247,7 +244,7 @@ class PoseNetwork(nn.Module):
     ) -> Tensor:
         """``infer(unary, pairwise_terms(...))`` with terms made when they are needed."""
         anchors = self.anchors(output, proposals)
-        children = proposals.points.index_select(1, index_on(self.gamma.device, _CHILDREN))
+        children = proposals.points.index_select(1, index_on(self.gamma.device, EDGE_CHILDREN))
         if programs is not None and programs.weigh is not None:
             return programs.weigh(unary, anchors, children)
         marginals = self.config.readout == "marginals"

@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_pose_ros.skeleton import EDGES, MIRROR, NUM_JOINTS
+from depth_pose_ros.skeleton import EDGE_CHILDREN, EDGE_PARENTS, EDGES, MIRROR, NUM_JOINTS
 
 Array = NDArray[np.float64]
 
-_PARENT = np.array([edge.parent for edge in EDGES])
-_CHILD = np.array([edge.child for edge in EDGES])
+_PARENT = np.array(EDGE_PARENTS)
+_CHILD = np.array(EDGE_CHILDREN)
 #: The same bone of the other side: people are symmetric.
 _TWIN = np.array([int(np.flatnonzero(MIRROR[child] == _CHILD)[0]) for child in _CHILD])
 _DEGREE = np.bincount(np.concatenate((_PARENT, _CHILD)), minlength=NUM_JOINTS)[:, None]

@@ -7,12 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from depth_pose_ros.network.fcn import FcnOutput, heat_probability, log_heat
-from depth_pose_ros.skeleton import EDGES
+from depth_pose_ros.skeleton import EDGE_CHILDREN, EDGE_PARENTS, EDGES
 from depth_pose_training.batches import NEAREST, Batch
 from depth_pose_training.team import average
-
-_PARENTS = [e.parent for e in EDGES]
-_CHILDREN = [e.child for e in EDGES]
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ def _near(maps: Tensor, pixels: Tensor, stride: int) -> Tensor:
     Five by five cells: wherever a proposal of the parent can lie at stride 4.
     """
     h, w = maps.shape[-2:]
-    cells = (pixels[:, _PARENTS] / stride).round().long()
+    cells = (pixels[:, EDGE_PARENTS] / stride).round().long()
     step = torch.arange(-2, 3, device=maps.device)
     x = (cells[..., 0, None, None] + step).clamp(0, w - 1)
     y = (cells[..., 1, None, None] + step[:, None]).clamp(0, h - 1)
@@ -111,10 +108,10 @@ def fcn_loss(output: FcnOutput, batch: Batch, stride: int, sigma: float) -> FcnL
     total = total + 4.0 * depth
     displacement = total.new_zeros(())
     if output.displacement is not None:
-        true = batch.joints[:, _CHILDREN] - batch.joints[:, _PARENTS]
+        true = batch.joints[:, EDGE_CHILDREN] - batch.joints[:, EDGE_PARENTS]
         read = _near(output.displacement.unflatten(1, (len(EDGES), 3)), batch.pixels, stride)
         wrong = (read - true[..., None]).abs().sum(2).mean(-1)
-        known = (batch.joints[:, _CHILDREN, 2] > NEAREST).to(wrong.dtype)
-        displacement = _weighted(wrong, batch.weight[:, _PARENTS] * known)
+        known = (batch.joints[:, EDGE_CHILDREN, 2] > NEAREST).to(wrong.dtype)
+        displacement = _weighted(wrong, batch.weight[:, EDGE_PARENTS] * known)
         total = total + 1.0 * displacement
     return FcnLoss(total, heat, position, depth, displacement)

@@ -14,13 +14,11 @@ from torch import Tensor
 
 from depth_pose_ros.network.inference import max_sum
 from depth_pose_ros.network.pairwise import deformation, psi
-from depth_pose_ros.skeleton import EDGES, NUM_JOINTS
+from depth_pose_ros.skeleton import EDGE_CHILDREN, EDGE_PARENTS, EDGES, NUM_JOINTS
 from depth_pose_training.boxes import BOX
 from depth_pose_training.structural_svm import Array, Bounds
 from depth_pose_training.tree_data import TreeData
 
-_PARENTS = [e.parent for e in EDGES]
-_CHILDREN = [e.child for e in EDGES]
 #: Crops whose pairwise terms are in memory at once.
 _CHUNK = 16
 
@@ -51,7 +49,7 @@ class TreeWeights:
 def tree_terms(data: TreeData, weights: TreeWeights) -> tuple[Tensor, Tensor]:
     """U (L, 19, n) and R (L, 18, n, n); differentiable in the weights."""
     unary = (data.features.float() @ weights.unary[..., None])[..., 0]
-    return unary, deformation(data.anchors, data.points[:, _CHILDREN], weights.gamma)
+    return unary, deformation(data.anchors, data.points[:, EDGE_CHILDREN], weights.gamma)
 
 
 def feature_sum(data: TreeData, choice: Tensor) -> Tensor:
@@ -59,17 +57,17 @@ def feature_sum(data: TreeData, choice: Tensor) -> Tensor:
     at = choice[..., None, None]
     features = data.features.gather(2, at.expand(-1, -1, 1, data.features.shape[-1]))[:, :, 0]
     points = data.points.gather(2, at.expand(-1, -1, 1, 3))[:, :, 0]
-    at = at[:, _PARENTS]
+    at = at[:, EDGE_PARENTS]
     anchors = data.anchors.gather(2, at.expand(-1, -1, 1, 3))[:, :, 0]
     return torch.cat(
-        (features.float().flatten(1), psi(points[:, _CHILDREN] - anchors).flatten(1)), dim=1
+        (features.float().flatten(1), psi(points[:, EDGE_CHILDREN] - anchors).flatten(1)), dim=1
     )
 
 
 def feature_scale(data: TreeData) -> TreeWeights:
     """Spread of every feature over a part's proposals (or an edge's pairs), mean over crops."""
     unary = data.features.float().std(2).mean(0)
-    children = data.points[:, _CHILDREN]
+    children = data.points[:, EDGE_CHILDREN]
     # Pairs at random: all of them would say the same.
     shuffled = children[:, :, torch.randperm(children.shape[2], generator=_fixed())]
     pairwise = psi(shuffled - data.anchors).std(2).mean(0)
