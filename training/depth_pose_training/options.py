@@ -25,6 +25,7 @@ from depth_pose_training.errors import UserError
 #: The steps that a file may have sections for.
 STEPS = (
     "train_fcn",
+    "average",
     "train_finder",
     "nobody",
     "surface",

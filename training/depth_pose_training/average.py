@@ -1,0 +1,108 @@
+"""Several runs' FCNs as one: ``python -m depth_pose_training.average --help``.
+
+Networks that went on from one another, each annealed, lie round a better one: the mean of their
+parameters makes fewer errors than any of them and costs nothing when it is used (Izmailov et al.,
+"Averaging weights leads to wider optima and better generalization", UAI 2018).  They must have
+parameters in common to begin with; networks trained apart have no use for each other's.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
+
+from depth_pose_ros.network.fcn import CompactFcn, build_fcn
+from depth_pose_training import options, run_folder, winograd
+from depth_pose_training.batches import CropSet
+from depth_pose_training.checkpoints import CheckpointError, read, write_whole
+from depth_pose_training.errors import UserError
+
+State = dict[str, Tensor]
+_BATCH = 32
+
+
+def mean(states: Sequence[State], weights: Sequence[float]) -> State:
+    """The weighted mean of networks' states.
+
+    Args:
+        states: of one network each; counters are the first one's.
+        weights: one for each; only their ratios count.
+
+    Raises:
+        CheckpointError: the networks differ in shape.
+        UserError: the weights are not as many, or not positive.
+    """
+    if len(weights) != len(states) or min(weights) <= 0:
+        raise UserError(f"--weights must be {len(states)} positive numbers, one per checkpoint")
+    shapes = [{name: value.shape for name, value in state.items()} for state in states]
+    if any(shape != shapes[0] for shape in shapes):
+        raise CheckpointError("the checkpoints are of different networks")
+
+    def of(name: str, first: Tensor) -> Tensor:
+        if not first.is_floating_point():
+            return first
+        parts = [w * state[name] for w, state in zip(weights, states, strict=True)]
+        return torch.stack(parts).sum(0) / sum(weights)
+
+    return {name: of(name, first) for name, first in states[0].items()}
+
+
+def count_anew(model: nn.Module, data: CropSet, crops: int, seed: int) -> None:
+    """Batch normalisation's means and variances, of augmented crops.
+
+    Those of a mean network are not the mean of the networks' own.
+    """
+    winograd.use(model)
+
+    def batches() -> Iterator[Tensor]:
+        for batch in data.epoch(_BATCH, np.random.default_rng(seed)):
+            yield batch.crops.contiguous(memory_format=torch.channels_last)
+
+    update_bn(islice(batches(), max(1, crops // _BATCH)), model)
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--checkpoints", type=Path, nargs="+", required=True, help="train_fcn's, of one network")
+    add("--weights", type=float, nargs="+", help="one per checkpoint (default: equal)")
+    add("--data", type=Path, nargs="+", required=True, help="folders of shards, as in training")
+    add("--crops", type=int, default=3200, help="that batch normalisation counts")
+    add("--run", type=Path, required=True, help="folder of the model's steps")
+    add("--config", default="compact", help="compact, paper, or a JSON file")
+    add("--seed", type=int, default=0)
+    add("--threads", type=int, default=2)
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Average by a command line's options."""
+    torch.set_num_threads(args.threads)
+    try:
+        states: list[State] = [read(path)["model"] for path in args.checkpoints]
+    except KeyError as error:
+        raise CheckpointError("a checkpoint holds no network") from error
+    model = build_fcn(run_folder.named_config(args.config))
+    try:
+        model.load_state_dict(mean(states, args.weights or [1.0] * len(states)))
+    except RuntimeError as error:
+        raise CheckpointError(f"the checkpoints are not of --config {args.config}") from error
+    if isinstance(model, CompactFcn):
+        count_anew(model, CropSet(*args.data, mapped=True), args.crops, args.seed)
+    options.save(args.run, "average", args)
+    write_whole(args.run / run_folder.FCN, {"model": model.state_dict()})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    run(options.parse(arguments(), "average", argv))
+
+
+if __name__ == "__main__":
+    options.command(main)

@@ -1,0 +1,62 @@
+"""Several runs' FCNs as one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stick_figures import TINY, write_figures
+
+from depth_pose_ros.network.fcn import CompactFcn, build_fcn
+from depth_pose_training import average, run_folder
+from depth_pose_training.batches import CropSet
+from depth_pose_training.checkpoints import CheckpointError, read, write_whole
+from depth_pose_training.errors import UserError
+
+
+def networks(folder: Path) -> list[Path]:
+    """Checkpoints of two networks of one shape."""
+    made = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        made.append(folder / f"{seed}.pt")
+        write_whole(made[-1], {"model": build_fcn(TINY).state_dict()})
+    return made
+
+
+def test_the_mean_is_of_parameters_by_weight() -> None:
+    states = [{"a": torch.tensor([0.0, 4.0]), "n": torch.tensor(3)}, {"a": torch.tensor([4.0, 0])}]
+    states[1]["n"] = torch.tensor(7)
+    made = average.mean(states, (3, 1))
+    assert made["a"].tolist() == [1.0, 3.0] and made["n"] == 3
+    with pytest.raises(UserError, match="2 positive numbers"):
+        average.mean(states, (1.0,))
+    with pytest.raises(UserError, match="2 positive numbers"):
+        average.mean(states, (1.0, 0.0))
+    states[1]["a"] = torch.zeros(3)
+    with pytest.raises(CheckpointError, match="different networks"):
+        average.mean(states, (1, 1))
+
+
+def test_the_command_counts_what_batch_normalisation_sees(tmp_path: Path) -> None:
+    write_figures(tmp_path / "data", 64)
+    (tmp_path / "tiny.json").write_text(TINY.to_json())
+    options = ["--data", str(tmp_path / "data"), "--config", str(tmp_path / "tiny.json")]
+    options += ["--crops", "64", "--seed", "5", "--threads", "1", "--run", str(tmp_path / "run")]
+    average.main([*options, "--checkpoints", *map(str, networks(tmp_path))])
+    state = read(tmp_path / "run" / run_folder.FCN)["model"]
+    fcn = CompactFcn()
+    fcn.load_state_dict(state)
+    fitting = [b.crops for b in CropSet(tmp_path / "data").epoch(32, np.random.default_rng(5))]
+    with torch.no_grad():
+        seen = [fcn.stem[0](crops) for crops in fitting]
+    expected = torch.stack([x.mean((0, 2, 3)) for x in seen]).mean(0)
+    torch.testing.assert_close(state["stem.1.running_mean"], expected, atol=1e-4, rtol=1e-3)
+    weights = [read(path)["model"]["heat.weight"] for path in networks(tmp_path)]
+    torch.testing.assert_close(state["heat.weight"], (weights[0] + weights[1]) / 2)
+
+    with pytest.raises(CheckpointError, match="not of --config compact"):
+        average.main([*options, "--config", "compact", "--checkpoints", str(tmp_path / "1.pt")])
+    write_whole(tmp_path / "other.pt", {"templates": torch.zeros(1)})
+    with pytest.raises(CheckpointError, match="holds no network"):
+        average.main([*options, "--checkpoints", str(tmp_path / "other.pt")])
