@@ -1,4 +1,4 @@
-"""Several runs' FCNs as one: ``python -m depth_pose_training.average --help``.
+"""Several runs' networks as one: ``python -m depth_pose_training.average --help``.
 
 Networks that went on from one another, each annealed, lie round a better one: the mean of their
 parameters makes fewer errors than any of them and costs nothing when it is used (Izmailov et al.,
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from depth_pose_ros.network.fcn import CompactFcn, build_fcn
+from depth_pose_ros.network.fcn import build_fcn
 from depth_pose_training import options, run_folder, winograd
 from depth_pose_training.batches import CropSet
 from depth_pose_training.checkpoints import CheckpointError, read, write_whole
@@ -70,12 +70,18 @@ def arguments() -> argparse.ArgumentParser:
     """The command's options."""
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
-    add("--checkpoints", type=Path, nargs="+", required=True, help="train_fcn's, of one network")
+    add("--checkpoints", type=Path, nargs="+", required=True, help="of one network's runs")
     add("--weights", type=float, nargs="+", help="one per checkpoint (default: equal)")
-    add("--data", type=Path, nargs="+", required=True, help="folders of shards, as in training")
-    add("--crops", type=int, default=3200, help="that batch normalisation counts")
     add("--run", type=Path, required=True, help="folder of the model's steps")
-    add("--config", default="compact", help="compact, paper, or a JSON file")
+    add(
+        "--data",
+        type=Path,
+        nargs="+",
+        help="an FCN's folders of shards, as in training: batch normalisation's means are counted "
+        "anew (without: they are averaged, too)",
+    )
+    add("--crops", type=int, default=3200, help="that are counted")
+    add("--config", default="compact", help="of the FCN: compact or a JSON file")
     add("--seed", type=int, default=0)
     add("--threads", type=int, default=2)
     return parser
@@ -88,15 +94,19 @@ def run(args: argparse.Namespace) -> None:
         states: list[State] = [read(path)["model"] for path in args.checkpoints]
     except KeyError as error:
         raise CheckpointError("a checkpoint holds no network") from error
-    model = build_fcn(run_folder.named_config(args.config))
-    try:
-        model.load_state_dict(mean(states, args.weights or [1.0] * len(states)))
-    except RuntimeError as error:
-        raise CheckpointError(f"the checkpoints are not of --config {args.config}") from error
-    if isinstance(model, CompactFcn):
-        count_anew(model, CropSet(*args.data, mapped=True), args.crops, args.seed)
+    state = mean(states, args.weights or [1.0] * len(states))
+    if args.data:
+        fcn = build_fcn(run_folder.named_config(args.config))
+        try:
+            fcn.load_state_dict(state)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"the checkpoints are not of the FCN of --config {args.config}"
+            ) from error
+        count_anew(fcn, CropSet(*args.data, mapped=True), args.crops, args.seed)
+        state = fcn.state_dict()
     options.save(args.run, "average", args)
-    write_whole(args.run / run_folder.FCN, {"model": model.state_dict()})
+    write_whole(args.run / run_folder.FCN, {"model": state})
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -55,7 +55,11 @@ def test_the_command_counts_what_batch_normalisation_sees(tmp_path: Path) -> Non
     weights = [read(path)["model"]["heat.weight"] for path in networks(tmp_path)]
     torch.testing.assert_close(state["heat.weight"], (weights[0] + weights[1]) / 2)
 
-    with pytest.raises(CheckpointError, match="not of --config compact"):
+    plain = [word for word in options if word not in ("--data", str(tmp_path / "data"))]
+    average.main([*plain, "--checkpoints", *map(str, networks(tmp_path))])
+    assert read(tmp_path / "run" / run_folder.FCN)["model"]["stem.1.running_mean"].eq(0).all()
+
+    with pytest.raises(CheckpointError, match="not of the FCN of --config compact"):
         average.main([*options, "--config", "compact", "--checkpoints", str(tmp_path / "1.pt")])
     write_whole(tmp_path / "other.pt", {"templates": torch.zeros(1)})
     with pytest.raises(CheckpointError, match="holds no network"):
