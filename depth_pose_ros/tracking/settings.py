@@ -23,7 +23,7 @@ class TrackerSettings:
     memory: float = 1.5
     coast: float = 0.2
     smoothing: float = 1.0
-    sure_score: float = 0.5
+    sure_score: float = 0.8
 
     def __post_init__(self) -> None:
         for name, high in (("memory", 60.0), ("coast", 60.0), ("smoothing", 10.0)):
