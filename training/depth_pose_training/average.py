@@ -7,11 +7,10 @@ parameters in common to begin with; networks trained apart have no use for each 
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
@@ -21,6 +20,8 @@ from depth_pose_training import options, run_folder, winograd
 from depth_pose_training.batches import CropSet
 from depth_pose_training.checkpoints import CheckpointError, read, write_whole
 from depth_pose_training.errors import UserError
+from depth_pose_training.streams import CropStream
+from depth_pose_training.team import ALONE
 
 State = dict[str, Tensor]
 _BATCH = 32
@@ -53,17 +54,18 @@ def mean(states: Sequence[State], weights: Sequence[float]) -> State:
 
 
 def count_anew(model: nn.Module, data: CropSet, crops: int, seed: int) -> None:
-    """Batch normalisation's means and variances, of augmented crops.
+    """Batch normalisation's means and variances, of crops as in training.
 
     Those of a mean network are not the mean of the networks' own.
+
+    Raises:
+        StreamError: fewer crops than a batch has.
     """
     winograd.use(model)
-
-    def batches() -> Iterator[Tensor]:
-        for batch in data.epoch(_BATCH, np.random.default_rng(seed)):
-            yield batch.crops.contiguous(memory_format=torch.channels_last)
-
-    update_bn(islice(batches(), max(1, crops // _BATCH)), model)
+    stream = CropStream(data, _BATCH, seed, ALONE).start(None, 0)
+    batches = islice(stream, max(1, crops // _BATCH))
+    channels_last = torch.channels_last
+    update_bn((b.crops.contiguous(memory_format=channels_last) for b, _ in batches), model)
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -1,8 +1,8 @@
-"""Several runs' FCNs as one."""
+"""Several runs' networks as one."""
 
+from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from stick_figures import TINY, write_figures
@@ -12,6 +12,8 @@ from depth_pose_training import average, run_folder
 from depth_pose_training.batches import CropSet
 from depth_pose_training.checkpoints import CheckpointError, read, write_whole
 from depth_pose_training.errors import UserError
+from depth_pose_training.streams import CropStream, StreamError
+from depth_pose_training.team import ALONE
 
 
 def networks(folder: Path) -> list[Path]:
@@ -47,9 +49,9 @@ def test_the_command_counts_what_batch_normalisation_sees(tmp_path: Path) -> Non
     state = read(tmp_path / "run" / run_folder.FCN)["model"]
     fcn = CompactFcn()
     fcn.load_state_dict(state)
-    fitting = [b.crops for b in CropSet(tmp_path / "data").epoch(32, np.random.default_rng(5))]
+    stream = CropStream(CropSet(tmp_path / "data"), 32, 5, ALONE).start(None, 0)
     with torch.no_grad():
-        seen = [fcn.stem[0](crops) for crops in fitting]
+        seen = [fcn.stem[0](batch.crops) for batch, _ in islice(stream, 2)]
     expected = torch.stack([x.mean((0, 2, 3)) for x in seen]).mean(0)
     torch.testing.assert_close(state["stem.1.running_mean"], expected, atol=1e-4, rtol=1e-3)
     weights = [read(path)["model"]["heat.weight"] for path in networks(tmp_path)]
@@ -61,6 +63,11 @@ def test_the_command_counts_what_batch_normalisation_sees(tmp_path: Path) -> Non
 
     with pytest.raises(CheckpointError, match="not of the FCN of --config compact"):
         average.main([*options, "--config", "compact", "--checkpoints", str(tmp_path / "1.pt")])
+    write_figures(tmp_path / "few", 8)
+    with pytest.raises(StreamError, match="8 crops are too few for a batch of 32"):
+        average.main(
+            [*options, "--data", str(tmp_path / "few"), "--checkpoints", str(tmp_path / "1.pt")]
+        )
     write_whole(tmp_path / "other.pt", {"templates": torch.zeros(1)})
     with pytest.raises(CheckpointError, match="holds no network"):
         average.main([*options, "--checkpoints", str(tmp_path / "other.pt")])
