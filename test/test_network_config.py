@@ -5,7 +5,7 @@ import json
 import pytest
 
 from depth_pose_ros.network.config import ConfigError, ModelConfig, compact, paper
-from depth_pose_ros.network.fcn import CompactFcn
+from depth_pose_ros.network.fcn import CompactFcn, build_fcn
 
 
 @pytest.mark.parametrize(
@@ -22,10 +22,11 @@ def test_paper_has_no_extensions() -> None:
 
 
 def test_a_file_from_before_there_was_a_choice_has_the_blocks_of_then() -> None:
-    blocks = [(c.fcn_blocks, c.fcn_up_blocks) for c in (ModelConfig.from_json("{}"), compact())]
-    networks = [CompactFcn(blocks=down, up_blocks=up) for down, up in blocks]
+    networks = [build_fcn(config) for config in (ModelConfig.from_json("{}"), compact())]
+    assert all(isinstance(n, CompactFcn) for n in networks)
     assert [len(n.down16) - 1 for n in networks] == [2, 8]
-    assert [1 + len(n.more8) for n in networks] == [1, 3]
+    assert [1 + len(n.more8) for n in networks] == [1, 5]
+    assert [1 + len(n.more4) for n in networks] == [1, 2]
 
 
 def test_unknown_keys_are_named() -> None:

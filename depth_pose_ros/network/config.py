@@ -21,6 +21,7 @@ class ModelConfig:
         fcn: which fully convolutional network, ``"compact"`` (ours) or ``"paper"`` (Fig. 3).
         fcn_blocks: residual blocks at stride 16 of the compact FCN.
         fcn_up_blocks: its residual blocks at stride 8 on the way up.
+        fcn_fine_blocks: its residual blocks at stride 4 on the way up.
         window: side of the square of proposals round the coarse maximum, pixels (n = window**2).
         patch: side of the patch that MatchNet compares, crop pixels.
         templates: T, templates per part.
@@ -41,6 +42,7 @@ class ModelConfig:
     fcn: FcnName = "compact"
     fcn_blocks: int = 2
     fcn_up_blocks: int = 1
+    fcn_fine_blocks: int = 1
     window: int = 17
     patch: int = 32
     templates: int = 10
@@ -65,7 +67,14 @@ class ModelConfig:
                 raise ConfigError(f"{field} must be {length} positive integers, got {value!r}")
         if self.person and self.fcn != "compact":
             raise ConfigError(f"person needs the compact fcn, not {self.fcn!r}")
-        for field in ("fcn_blocks", "fcn_up_blocks", "window", "patch", "templates"):
+        for field in (
+            "fcn_blocks",
+            "fcn_up_blocks",
+            "fcn_fine_blocks",
+            "window",
+            "patch",
+            "templates",
+        ):
             if not _size(getattr(self, field)):
                 raise ConfigError(
                     f"{field} must be a positive integer, got {getattr(self, field)!r}"
@@ -124,7 +133,8 @@ def compact() -> ModelConfig:
         name="compact",
         fcn="compact",
         fcn_blocks=8,
-        fcn_up_blocks=3,
+        fcn_up_blocks=5,
+        fcn_fine_blocks=2,
         tower=(16, 16, 32, 32, 16),
         metric_units=(32, 32),
         shared_tower=True,

@@ -131,13 +131,16 @@ class CompactFcn(nn.Module):
     logits = True
     contexts = 7 * 128 + 2 * 64 + NUM_JOINTS
 
-    def __init__(self, displacement: bool = True, blocks: int = 2, up_blocks: int = 1) -> None:
+    def __init__(
+        self, displacement: bool = True, blocks: int = 2, up_blocks: int = 1, fine_blocks: int = 1
+    ) -> None:
         """With or without displacement maps.
 
         Args:
             displacement: whether there are such maps.
             blocks: residual blocks at stride 16.
             up_blocks: residual blocks at stride 8, where what is known at 16 has come back.
+            fine_blocks: the same at stride 4, under the maps.
         """
         super().__init__()
         self.stem = _conv_bn_relu(1, 32, 5, stride=2)
@@ -148,11 +151,12 @@ class CompactFcn(nn.Module):
         )
         self.lift8 = nn.Conv2d(128, 96, 1)
         self.up8 = Residual(96)
-        # Not one sequence with up8, so that weights of before, which have only that, still load.
+        # Not one sequence with up8 or up4, so that weights of before, which have only these, load.
         self.more8 = nn.Sequential(*(Residual(96) for _ in range(up_blocks - 1)))
         self.lift4 = nn.Conv2d(96, 64, 1)
         self.lateral4 = nn.Conv2d(48, 64, 1)
         self.up4 = Residual(64)
+        self.more4 = nn.Sequential(*(Residual(64) for _ in range(fine_blocks - 1)))
         self.heat = nn.Conv2d(64, NUM_JOINTS, 1)
         self.depth = nn.Conv2d(64, NUM_JOINTS, 1)
         self.displacement = nn.Conv2d(64, 3 * len(EDGES), 1) if displacement else None
@@ -164,7 +168,7 @@ class CompactFcn(nn.Module):
         c8 = self.down8(c4)
         c16 = self.down16(c8)
         p8 = self.more8(self.up8(c8 + _upsample_to(self.lift8(c16), c8)))
-        p4 = self.up4(self.lateral4(c4) + _upsample_to(self.lift4(p8), c4))
+        p4 = self.more4(self.up4(self.lateral4(c4) + _upsample_to(self.lift4(p8), c4)))
         displacement = None if self.displacement is None else self.displacement(p4)
         heat = self.heat(p4)
         return FcnOutput(heat, self.depth(p4), displacement, self.logits, context(c16, p4, heat))
@@ -188,7 +192,9 @@ def build_fcn(config: ModelConfig) -> PaperFcn | CompactFcn:
     """A configuration's network, freshly initialised."""
     if config.fcn == "paper":
         return PaperFcn(config.displacement)
-    return CompactFcn(config.displacement, config.fcn_blocks, config.fcn_up_blocks)
+    return CompactFcn(
+        config.displacement, config.fcn_blocks, config.fcn_up_blocks, config.fcn_fine_blocks
+    )
 
 
 def _conv_relu(inputs: int, outputs: int, kernel: int) -> tuple[nn.Module, nn.Module]:

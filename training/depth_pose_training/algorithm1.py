@@ -73,6 +73,7 @@ class Rounds:
         self._common += ["--config-file", str(file)] if file is not None else []
         self._network = ["--fcn", self._config.fcn, "--blocks", str(self._config.fcn_blocks)]
         self._network += ["--up-blocks", str(self._config.fcn_up_blocks)]
+        self._network += ["--fine-blocks", str(self._config.fcn_fine_blocks)]
         self._held_out = ["--validation", str(args.validation), "--device", args.device]
 
     def folder(self, number: int) -> Path:

@@ -205,7 +205,8 @@ def run(args: argparse.Namespace) -> int:
         model: Fcn = FactoredPaperFcn()
     else:
         config = run_folder.named_config(args.fcn)
-        model = build_fcn(replace(config, fcn_blocks=args.blocks, fcn_up_blocks=args.up_blocks))
+        depths = {"fcn_blocks": args.blocks, "fcn_up_blocks": args.up_blocks}
+        model = build_fcn(replace(config, **depths, fcn_fine_blocks=args.fine_blocks))
     if args.begin_from:
         begin_from(model, args.begin_from)
     head = None
@@ -245,6 +246,12 @@ def arguments() -> argparse.ArgumentParser:
         type=int,
         default=configs.compact().fcn_up_blocks,
         help="the same at stride 8 on the way up (fcn_up_blocks)",
+    )
+    add(
+        "--fine-blocks",
+        type=int,
+        default=configs.compact().fcn_fine_blocks,
+        help="the same at stride 4 (fcn_fine_blocks)",
     )
     add(
         "--factored",

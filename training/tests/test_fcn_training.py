@@ -162,15 +162,16 @@ def test_training_learns_writes_and_resumes(folder: Path, tmp_path: Path) -> Non
 
 
 def test_a_deeper_network_begins_as_the_one_it_begins_from(tmp_path: Path) -> None:
-    config = replace(configs.compact(), fcn_blocks=1, fcn_up_blocks=1)
-    small, deep = build_fcn(config), build_fcn(replace(config, fcn_blocks=3, fcn_up_blocks=2))
+    config = replace(configs.compact(), fcn_blocks=1, fcn_up_blocks=1, fcn_fine_blocks=1)
+    more = {"fcn_blocks": 3, "fcn_up_blocks": 2, "fcn_fine_blocks": 2}
+    small, deep = build_fcn(config), build_fcn(replace(config, **more))
     write_whole(tmp_path / "small.pt", {"model": small.state_dict()})
     train_fcn.begin_from(deep, tmp_path / "small.pt")
     x = torch.randn((1, 1, crops.HEIGHT, crops.WIDTH))
     with torch.no_grad():
         assert torch.equal(small.eval()(x).heat, deep.eval()(x).heat)
     deep(x).heat.square().mean().backward()
-    for new in (deep.down16[3], deep.more8[0]):
+    for new in (deep.down16[3], deep.more8[0], deep.more4[0]):
         assert new.norm.weight.grad.abs().max() > 0
     for other in (configs.paper(), replace(config, displacement=False)):
         with pytest.raises(CheckpointError, match="another network"):
