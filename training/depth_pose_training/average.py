@@ -31,26 +31,27 @@ def mean(states: Sequence[State], weights: Sequence[float]) -> State:
     """The weighted mean of networks' states.
 
     Args:
-        states: of one network each; counters are the first one's.
+        states: of one network each; counters are the first one's.  What some lack (the blocks of
+            a network that went on deeper) is the mean of the others'.
         weights: one for each; only their ratios count.
 
     Raises:
-        CheckpointError: the networks differ in shape.
+        CheckpointError: the networks differ in shape, or none has all that the others have.
         UserError: the weights are not as many, or not positive.
     """
     if len(weights) != len(states) or min(weights) <= 0:
         raise UserError(f"--weights must be {len(states)} positive numbers, one per checkpoint")
-    shapes = [{name: value.shape for name, value in state.items()} for state in states]
-    if any(shape != shapes[0] for shape in shapes):
+    shapes = {name: value.shape for name, value in max(states, key=len).items()}
+    if any(shapes.get(name) != v.shape for state in states for name, v in state.items()):
         raise CheckpointError("the checkpoints are of different networks")
 
-    def of(name: str, first: Tensor) -> Tensor:
-        if not first.is_floating_point():
-            return first
-        parts = [w * state[name] for w, state in zip(weights, states, strict=True)]
-        return torch.stack(parts).sum(0) / sum(weights)
+    def of(name: str) -> Tensor:
+        parts = [(w, s[name]) for w, s in zip(weights, states, strict=True) if name in s]
+        if not parts[0][1].is_floating_point():
+            return parts[0][1]
+        return torch.stack([w * p for w, p in parts]).sum(0) / sum(w for w, _ in parts)
 
-    return {name: of(name, first) for name, first in states[0].items()}
+    return {name: of(name) for name in shapes}
 
 
 def count_anew(model: nn.Module, data: CropSet, crops: int, seed: int) -> None:

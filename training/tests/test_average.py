@@ -35,6 +35,12 @@ def test_the_mean_is_of_parameters_by_weight() -> None:
         average.mean(states, (1.0,))
     with pytest.raises(UserError, match="2 positive numbers"):
         average.mean(states, (1.0, 0.0))
+    deeper = {"a": torch.tensor([8.0, 8.0]), "b": torch.tensor([2.0]), "n": torch.tensor(5)}
+    made = average.mean([states[0], deeper], (3, 1))
+    assert made["a"].tolist() == [2.0, 5.0] and made["b"].tolist() == [2.0]
+    other = {"a": torch.zeros(2), "n": torch.tensor(1), "c": torch.zeros(1)}
+    with pytest.raises(CheckpointError, match="different networks"):
+        average.mean([deeper, other], (1, 1))
     states[1]["a"] = torch.zeros(3)
     with pytest.raises(CheckpointError, match="different networks"):
         average.mean(states, (1, 1))
