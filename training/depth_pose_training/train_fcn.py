@@ -205,8 +205,9 @@ def run(args: argparse.Namespace) -> int:
         model: Fcn = FactoredPaperFcn()
     else:
         config = run_folder.named_config(args.fcn)
-        depths = {"fcn_blocks": args.blocks, "fcn_up_blocks": args.up_blocks}
-        model = build_fcn(replace(config, **depths, fcn_fine_blocks=args.fine_blocks))
+        up, fine = args.up_blocks, args.fine_blocks
+        blocks = {"fcn_blocks": args.blocks, "fcn_up_blocks": up, "fcn_fine_blocks": fine}
+        model = build_fcn(replace(config, **blocks))
     if args.begin_from:
         begin_from(model, args.begin_from)
     head = None
