@@ -20,6 +20,9 @@ from depth_pose_ros.weights import POSE, build_pose, load_modules, resolve
 FINDER = "finder"  #: name of the person finder among a weights file's modules
 _ROUNDING = 1e-5  # a score this much too low may be just enough
 MIN_PERSON_SCORE = 0.5  #: default; with 0.45 more people are found, and more chairs
+#: Default, metres: the shipped weights have learned people at up to 5 m, and what they find much
+#: beyond is furniture as often as not.
+MAX_DISTANCE = 5.5
 SMALLEST = 32  #: pixels: no person can be made out in an image smaller than this
 
 
@@ -41,6 +44,7 @@ class PoseEstimator:
         int8: the file of the FCN in whole numbers, if there is one.
         mirror: whether the FCN looks at everybody a second time, in the mirror: a little more
             accurate, at the price of its time.
+        max_distance: metres along the optical axis; :meth:`estimate` looks for nobody farther away.
         max_people: most people per image, the surest first.
         min_person_score: whose score, of finder and pose together, is below this is taken for
             something else.
@@ -63,16 +67,20 @@ class PoseEstimator:
         threads: int | None = None,
         int8: Path | None = None,
         mirror: bool = False,
+        max_distance: float = MAX_DISTANCE,
     ) -> None:
         if max_people < 1:
             raise ValueError(f"max_people must be at least 1, got {max_people}")
         if not 0 <= min_person_score <= 1:
             raise ValueError(f"min_person_score must be in [0, 1], got {min_person_score}")
+        if not max_distance > 0:
+            raise ValueError(f"max_distance must be above 0 m, got {max_distance}")
         if stage not in get_args(Stage):
             raise ValueError(f"stage must be one of {get_args(Stage)}, got {stage!r}")
         self.device = choose_device(device)
         self.max_people = max_people
         self.min_person_score = min_person_score
+        self.max_distance = max_distance
         self._stage = cast(Stage, stage)
         self._finder = finder
         self._runtime = make_runtime(
@@ -90,14 +98,15 @@ class PoseEstimator:
         backend: str = "auto",
         threads: int | None = None,
         mirror: bool = False,
+        max_distance: float = MAX_DISTANCE,
     ) -> "PoseEstimator":
         """An estimator from a weights file.
 
         Args:
             name_or_path: a name ("compact", the default) or a path; see
                 :func:`depth_pose_ros.weights.resolve`.
-            device, max_people, min_person_score, stage, backend, threads, mirror: see the
-                class.
+            device, max_people, min_person_score, stage, backend, threads, mirror, max_distance: see
+                the class.
 
         Raises:
             WeightsError: no such file, or not one of ours; says which and why.
@@ -119,6 +128,7 @@ class PoseEstimator:
             threads,
             int8_beside(path),
             mirror,
+            max_distance,
         )
 
     def estimate(self, depth: NDArray[np.float32], camera: Camera) -> list[Pose]:
@@ -137,7 +147,14 @@ class PoseEstimator:
         depth = _checked(depth, camera)
         most = self.max_people
         # Some turn out to be nobody; the places of those go to fainter finds.
-        finds = find(self._finder, depth, camera, most=2 * most, run=self._runtime.find)
+        finds = find(
+            self._finder,
+            depth,
+            camera,
+            most=2 * most,
+            run=self._runtime.find,
+            farthest=self.max_distance,
+        )
         people = self._people(depth, camera, finds[:most])
         if len(people) < most:
             people += self._people(depth, camera, finds[most:])

@@ -26,6 +26,7 @@ class EstimatorSettings(NamedTuple):
     threads: int
     max_people: int
     min_person_score: float
+    max_distance: float
     backend: str = "auto"
     mirror: bool = False
 
@@ -44,6 +45,7 @@ def load_estimator(settings: EstimatorSettings) -> Estimator:
         device=settings.device,
         max_people=settings.max_people,
         min_person_score=settings.min_person_score,
+        max_distance=settings.max_distance,
         backend=settings.backend,
         threads=settings.threads,
         mirror=settings.mirror,

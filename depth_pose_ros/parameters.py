@@ -112,6 +112,15 @@ _DECLARATIONS = (
         structural=True,
     ),
     _Declaration(
+        "max_distance",
+        5.5,
+        "Metres: nobody farther from the camera is looked for.  The shipped weights have learned "
+        "people at up to 5 m.",
+        low=0.5,
+        high=100.0,
+        structural=True,
+    ),
+    _Declaration(
         "rectified",
         True,
         "Whether the depth image is rectified (image_rect topics): then P of camera_info holds and "

@@ -17,6 +17,7 @@ from depth_pose_ros.skeleton import EDGE_CHILDREN, EDGE_PARENTS
 SAME_PERSON = 0.30
 #: The crop's reference depth lies on the body's surface, this far in front of the spine, metres.
 SPINE_TO_SURFACE = 0.10
+_NEAREST = 0.3  # metres: in the lens
 #: Lowest score of a find that is worth a closer look: low, because the pose network has a say too.
 LEAST_FIND = 0.1
 #: Two poses whose joints are nearer to each other than this, metres, in the median, are one person.
@@ -69,7 +70,12 @@ def shrink(
 
 
 def pick(
-    output: FinderOutput, camera: Camera, stride: int, threshold: float, most: int
+    output: FinderOutput,
+    camera: Camera,
+    stride: int,
+    threshold: float,
+    most: int,
+    farthest: float = math.inf,
 ) -> list[Find]:
     """People from the finder's maps of one image, surest first.
 
@@ -79,6 +85,7 @@ def pick(
         stride: input pixels per cell.
         threshold: lowest score.
         most: how many people at the most.
+        farthest: whose spine's middle is at more than this depth, metres, is left out.
     """
     heat = output.heat[0].sigmoid()
     peak = torch.nn.functional.max_pool2d(heat[None, None], 3, 1, 1)[0, 0]
@@ -87,7 +94,7 @@ def pick(
     found: list[Find] = []
     for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
         z = float(output.depth[0, row, column])
-        if z < 0.3:
+        if not _NEAREST <= z <= farthest:
             continue
         u = column * stride + float(output.offset[0, 0, row, column])
         v = row * stride + float(output.offset[0, 1, row, column])
@@ -109,6 +116,7 @@ def find(
     threshold: float = LEAST_FIND,
     most: int = 6,
     run: Callable[[NDArray[np.float32]], FinderOutput] | None = None,
+    farthest: float = math.inf,
 ) -> list[Find]:
     """People in one depth image, surest first.
 
@@ -119,6 +127,7 @@ def find(
         threshold: lowest score.
         most: how many people at the most.
         run: another program for the network, if any: (h, w) metres -> maps on the CPU.
+        farthest: as of :func:`pick`.
     """
     small, small_camera = shrink(depth, camera, finder.config.focal, finder.multiple)
     if run is not None:
@@ -127,7 +136,7 @@ def find(
         device = next(finder.parameters()).device
         output = finder(torch.from_numpy(small)[None].to(device))
         output = FinderOutput(*(t.float().cpu() for t in output))
-    return pick(output, small_camera, finder.stride, threshold, most)
+    return pick(output, small_camera, finder.stride, threshold, most, farthest)
 
 
 def person_score(find: float, pose: float) -> float:

@@ -7,7 +7,7 @@ import torch
 from depth_pose_ros.camera import Camera
 from depth_pose_ros.estimator import FINDER, DepthImageError, PoseEstimator, choose_device
 from depth_pose_ros.network import config
-from depth_pose_ros.network.finder import Finder, FinderConfig
+from depth_pose_ros.network.finder import Finder, FinderConfig, FinderOutput
 from depth_pose_ros.network.model import PoseNetwork
 from depth_pose_ros.people import Find
 from depth_pose_ros.pose import Pose
@@ -72,7 +72,7 @@ def test_fainter_finds_take_the_places_of_nobodies(
             for f in some if f.score not in nobody
         ]  # fmt: skip
 
-    monkeypatch.setattr("depth_pose_ros.estimator.find", lambda *_, most, run: finds[:most])
+    monkeypatch.setattr("depth_pose_ros.estimator.find", lambda *_, most, **__: finds[:most])
     monkeypatch.setattr(estimator, "_people", people)
     monkeypatch.setattr(estimator, "max_people", 2)
     nobody: list[float] = []
@@ -80,6 +80,18 @@ def test_fainter_finds_take_the_places_of_nobodies(
     assert asked == [finds[:2]]
     nobody = [finds[0].score]
     assert [p.score for p in estimator.estimate(depth, CAMERA)] == pytest.approx([0.8, 0.7])
+
+
+def test_nobody_is_looked_for_beyond_the_distance(
+    estimator: PoseEstimator, depth: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps = FinderOutput(torch.full((1, 32, 40), -6.0), torch.zeros(1, 2, 32, 40),
+                        torch.full((1, 32, 40), 3.0))  # fmt: skip
+    maps.heat[0, 16, 20] = 3.0
+    monkeypatch.setattr(estimator._runtime, "find", lambda _: maps)
+    assert len(estimator.estimate(depth, CAMERA)) == 1
+    monkeypatch.setattr(estimator, "max_distance", 2.9)
+    assert estimator.estimate(depth, CAMERA) == []
 
 
 def test_nobody_found_is_an_empty_list(estimator: PoseEstimator) -> None:
@@ -129,6 +141,9 @@ def test_limits_and_devices_are_checked() -> None:
         PoseEstimator(*networks, max_people=0)
     with pytest.raises(ValueError, match="min_person_score"):
         PoseEstimator(*networks, min_person_score=1.5)
+    for distance in (0.0, float("nan")):
+        with pytest.raises(ValueError, match="max_distance"):
+            PoseEstimator(*networks, max_distance=distance)
     with pytest.raises(ValueError, match="stage"):
         PoseEstimator(*networks, stage="half")
     with pytest.raises(ValueError, match="unknown device"):

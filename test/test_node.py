@@ -250,6 +250,7 @@ def test_structure_cannot_change_under_a_configured_node(bench):
         ("device", "cpu"),
         ("threads", 1),
         ("min_person_score", 0.1),
+        ("max_distance", 3.0),
     ):
         (result,) = bench.node.set_parameters([Parameter(name, value=value)])
         assert not result.successful
@@ -267,6 +268,7 @@ def test_structure_cannot_change_under_a_configured_node(bench):
         ("min_confidence", "high"),
         ("marker_lifetime", -1.0),
         ("joint_diameter", 0.0),
+        ("max_distance", 0.0),
     ],
 )
 def test_bad_values_are_refused_with_a_reason(bench, name, value):

@@ -61,6 +61,13 @@ def test_no_more_than_asked_for_and_none_below_the_threshold() -> None:
     assert pick(maps([(10, 10, 0.1, 5.0)]), CAMERA, 4, 0.35, 6) == []  # in the lens
 
 
+def test_nobody_is_picked_beyond_the_farthest() -> None:
+    there = maps([(10, 12, 2.0, 1.0), (20, 30, 6.0, 3.0)])
+    (near,) = pick(there, CAMERA, 4, 0.35, 1, farthest=5.5)
+    assert near.centre[2] == pytest.approx(2.0 - SPINE_TO_SURFACE)
+    assert len(pick(there, CAMERA, 4, 0.35, 6, farthest=6.5)) == 2
+
+
 @pytest.mark.parametrize(
     "camera",
     [
