@@ -12,35 +12,18 @@ import nncf
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from depth_pose_ros.crops import HEIGHT, WIDTH
-from depth_pose_ros.network.fcn import FcnOutput
 from depth_pose_ros.network.model import PoseNetwork
 from depth_pose_ros.runtime import int8
-from depth_pose_ros.runtime.openvino_models import FcnMaps, convert, fcn_output
+from depth_pose_ros.runtime.openvino_models import FcnMaps, convert
 from depth_pose_ros.runtime.openvino_program import Program
 from depth_pose_ros.runtime.runtime import int8_beside
 from depth_pose_ros.weights import load, resolve
 from depth_pose_training import options
 from depth_pose_training.batches import CropSet
+from depth_pose_training.compiled_fcn import CompiledFcn
 from depth_pose_training.crop_eval import evaluate, summarise, table
-
-
-class CompiledFcn(nn.Module):
-    """A compiled FCN in the place of a network's own, crop by crop."""
-
-    def __init__(self, program: Program, like: nn.Module) -> None:
-        super().__init__()
-        self._program = program
-        self.stride, self.logits = int(like.stride), bool(like.logits)  # type: ignore[arg-type]
-        self._displacement = getattr(like, "displacement", None) is not None
-
-    def forward(self, crops: Tensor) -> FcnOutput:
-        """(B, 1, H, W) -> maps."""
-        rows = [[m.clone() for m in self._program(crop[None].numpy())] for crop in crops]
-        maps = [torch.cat(parts) for parts in zip(*rows, strict=True)]
-        return fcn_output(maps, self._displacement, self.logits)
 
 
 def spread(data: CropSet, count: int) -> NDArray[np.int64]:

@@ -6,8 +6,9 @@ Takes minutes, most of them to look at the frames, so it has no checkpoints of i
 """
 
 import argparse
+import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from depth_pose_ros import crops
-from depth_pose_ros.network.fcn import CompactFcn
+from depth_pose_ros.network.fcn import CompactFcn, FcnOutput
 from depth_pose_ros.network.finder import Finder, FinderConfig
 from depth_pose_ros.network.person import PersonHead
 from depth_pose_ros.people import find
@@ -30,6 +31,8 @@ from depth_pose_training.datasets import LabelledFrame, SyntheticShards
 from depth_pose_training.datasets.base import LabelledFrames, spread
 from depth_pose_training.errors import UserError
 from depth_pose_training.evaluation.predictions import SAME_PLACE, place
+
+Look = Callable[[Tensor], FcnOutput]  #: an FCN, or what computes the same
 
 _LEAST = 0.05  # finds with lower scores are not worth a pose
 _MOST = 8  # of one frame
@@ -64,13 +67,16 @@ def labels(found: NDArray[np.float64], frame: LabelledFrame) -> NDArray[np.float
 
 
 @torch.inference_mode()
-def _contexts(fcn: CompactFcn, images: Tensor) -> Tensor:
+def _contexts(fcn: Look, images: Tensor) -> Tensor:
     """(B, 1, H, W) crops -> (2, B, F): as they are, and mirrored."""
-    both = [fcn(x.contiguous(memory_format=torch.channels_last)) for x in (images, images.flip(-1))]
-    return torch.stack([output.context for output in both])
+    both = [
+        fcn(x.contiguous(memory_format=torch.channels_last)).context
+        for x in (images, images.flip(-1))
+    ]
+    return torch.stack([context for context in both if context is not None])
 
 
-def look(fcn: CompactFcn, finder: Finder, frames: LabelledFrames, limit: int) -> Candidates:
+def look(fcn: Look, finder: Finder, frames: LabelledFrames, limit: int) -> Candidates:
     """Candidates of at most ``limit`` frames, each also as its mirror image.
 
     Raises:
@@ -95,7 +101,7 @@ def look(fcn: CompactFcn, finder: Finder, frames: LabelledFrames, limit: int) ->
     return Candidates(*(torch.cat(column) for column in zip(*rows, strict=True)))
 
 
-def people_only(fcn: CompactFcn, data: CropSet, find: float) -> Candidates:
+def people_only(fcn: Look, data: CropSet, find: float) -> Candidates:
     """Crops that all show a person, found with that logit, each also as its mirror image."""
     rows = []
     for part in np.array_split(np.arange(len(data)), max(1, len(data) // 16)):
@@ -143,6 +149,20 @@ def report(head: PersonHead, data: Candidates) -> dict[str, float]:
     return {"loss": round(float(loss(head, data)), 4), "right": round(float(right), 4)}
 
 
+def _whole_numbers(path: Path, fcn: CompactFcn, threads: int) -> Look:
+    """The FCN as quantise left it; weights files, from which that was made, are half precision."""
+    # Imported here: OpenVINO is optional.
+    from depth_pose_ros.runtime import int8
+    from depth_pose_ros.runtime.openvino_program import Program
+    from depth_pose_training.compiled_fcn import CompiledFcn
+
+    try:
+        model = int8.read(path, copy.deepcopy(fcn).half().float())
+    except int8.Int8Error as error:
+        raise UserError(str(error)) from error
+    return CompiledFcn(Program(model, threads), fcn)
+
+
 def run(args: argparse.Namespace) -> None:
     """Learn by a command line's options."""
     config = run_folder.start(args, "train_person")
@@ -150,14 +170,18 @@ def run(args: argparse.Namespace) -> None:
     fcn = network.fcn
     if not isinstance(fcn, CompactFcn):
         raise UserError("only the compact network has a person head")
-    winograd.use(fcn)
+    see: Look = fcn
+    if args.int8 is None:
+        winograd.use(fcn)
+    else:
+        see = _whole_numbers(args.int8, fcn, args.threads)
     finder = Finder(FinderConfig()).eval()
     finder.load_state_dict(read(args.finder)["model"])
-    seen = [look(fcn, finder, SyntheticShards(folder), args.frames) for folder in args.data]
+    seen = [look(see, finder, SyntheticShards(folder), args.frames) for folder in args.data]
     sure = float(torch.cat([s.find[s.person > 0.5] for s in seen]).median())
-    seen += [people_only(fcn, CropSet(folder, mapped=True), sure) for folder in args.people]
+    seen += [people_only(see, CropSet(folder, mapped=True), sure) for folder in args.people]
     data = Candidates(*(torch.cat(column) for column in zip(*seen, strict=True)))
-    held_out = look(fcn, finder, SyntheticShards(args.validation), args.frames)
+    held_out = look(see, finder, SyntheticShards(args.validation), args.frames)
     head = PersonHead(data.context.shape[1])
     learn(head, data, args.epochs, args.rate)
     lean(head, args.half)
@@ -188,6 +212,12 @@ def arguments() -> argparse.ArgumentParser:
     add("--data", type=Path, nargs="+", required=True, help="folders of shards with whole frames")
     add("--people", type=Path, nargs="*", default=[], help="folders of crops of real people")
     add("--validation", type=Path, required=True, help="folder of held-out shards")
+    add(
+        "--int8",
+        type=Path,
+        help="look with the same FCN in whole numbers, as quantise made it (an .xml file): several "
+        "times as fast, and it is what the node has",
+    )
     add("--frames", type=int, default=4000, help="at most so many of each folder")
     add("--epochs", type=int, default=14)
     add("--rate", type=float, default=1e-3)

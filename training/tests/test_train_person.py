@@ -12,10 +12,12 @@ from test_fcn_training import make_shard
 
 from depth_pose_ros import people, weights
 from depth_pose_ros.camera import Camera
+from depth_pose_ros.crops import HEIGHT, WIDTH
 from depth_pose_ros.network.fcn import CompactFcn
 from depth_pose_ros.network.finder import Finder, FinderConfig
 from depth_pose_ros.network.model import PoseNetwork
 from depth_pose_ros.network.person import PersonHead
+from depth_pose_ros.runtime.runtime import has_openvino
 from depth_pose_training import assemble, run_folder, train_person
 from depth_pose_training.batches import CropSet
 from depth_pose_training.checkpoints import read, write_whole
@@ -86,6 +88,25 @@ def test_a_lower_score_becomes_one_half() -> None:
     assert people.person_score(find, float(head(context).detach().sigmoid())) == pytest.approx(0.5)
 
 
+def in_whole_numbers(options: list[str], folder: Path, run: Path) -> None:
+    """The same step by a compiled FCN."""
+    from depth_pose_ros.runtime import int8
+    from depth_pose_ros.runtime.openvino_models import FcnMaps, convert
+
+    learned = read(run / run_folder.PERSON)["model"]
+    fcn = weights.load(folder / "out.safetensors").fcn
+    model = convert(FcnMaps(fcn), (1, 1, HEIGHT, WIDTH))
+    int8.write(folder / "out.int8.xml", model, fcn)
+    train_person.main([*options, "--int8", str(folder / "out.int8.xml")])
+    first, again = map(json.loads, (run / "person.jsonl").read_text().splitlines())
+    assert again["candidates"] == first["candidates"]
+    mean = read(run / run_folder.PERSON)["model"]["mean"]
+    torch.testing.assert_close(mean, learned["mean"], atol=0.02, rtol=0.02)
+    int8.write(folder / "other.int8.xml", model, CompactFcn())
+    with pytest.raises(UserError, match="other weights"):
+        train_person.main([*options, "--int8", str(folder / "other.int8.xml")])
+
+
 def test_the_command_and_the_weights_it_ends_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +144,9 @@ def test_the_command_and_the_weights_it_ends_in(
         write_whole(run / name, content)
     assemble.assemble(run, tmp_path / "finder.pt", tmp_path / "out.safetensors")
     assert weights.load(tmp_path / "out.safetensors").config.person
+
+    if has_openvino():
+        in_whole_numbers(options, tmp_path, run)
 
     monkeypatch.setattr(train_person, "find", lambda *_: [])
     with pytest.raises(UserError, match="found nobody"):
