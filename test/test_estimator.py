@@ -5,10 +5,17 @@ import pytest
 import torch
 
 from depth_pose_ros.camera import Camera
-from depth_pose_ros.estimator import FINDER, DepthImageError, PoseEstimator, choose_device
+from depth_pose_ros.estimator import (
+    FINDER,
+    LEAST_CONFIDENCE,
+    DepthImageError,
+    PoseEstimator,
+    choose_device,
+)
 from depth_pose_ros.network import config
 from depth_pose_ros.network.finder import Finder, FinderConfig, FinderOutput
 from depth_pose_ros.network.model import PoseNetwork
+from depth_pose_ros.network.readout import PoseOutput
 from depth_pose_ros.people import Find
 from depth_pose_ros.pose import Pose
 from depth_pose_ros.weights import POSE, WeightsError, save_modules
@@ -92,6 +99,24 @@ def test_nobody_is_looked_for_beyond_the_distance(
     assert len(estimator.estimate(depth, CAMERA)) == 1
     monkeypatch.setattr(estimator, "max_distance", 2.9)
     assert estimator.estimate(depth, CAMERA) == []
+
+
+def test_a_pose_that_is_not_believed_is_nobodys(
+    estimator: PoseEstimator, depth: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = Find(np.array((0.0, 0.0, 2.0)), 0.99)
+
+    def poses(*_: object) -> PoseOutput:
+        return PoseOutput(torch.ones(1, 19, 3), torch.ones(1, 19, 2),
+                          torch.full((1, 19), believed), torch.full((1,), 0.99))  # fmt: skip
+
+    monkeypatch.setattr(estimator._runtime, "poses", poses)
+    believed = LEAST_CONFIDENCE - 0.01
+    assert len(estimator.estimate_at(depth, CAMERA, [find])) == 1
+    monkeypatch.setattr(estimator, "min_person_score", 0.5)
+    assert estimator.estimate_at(depth, CAMERA, [find]) == []
+    believed = LEAST_CONFIDENCE + 0.01
+    assert len(estimator.estimate_at(depth, CAMERA, [find])) == 1
 
 
 def test_nobody_found_is_an_empty_list(estimator: PoseEstimator) -> None:
