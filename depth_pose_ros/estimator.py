@@ -23,8 +23,9 @@ MIN_PERSON_SCORE = 0.5  #: default; with 0.45 more people are found, and more ch
 #: Default, metres: the shipped weights have learned people at up to 5 m, and what they find much
 #: beyond is furniture as often as not.
 MAX_DISTANCE = 5.5
-#: A pose whose joints are believed less than this in the mean is nobody's, whatever its score: of
-#: rendered people one or two in a thousand have so little, of false finds one in seven.
+#: Where confidence has been fitted, a pose whose joints are believed less than this in the mean is
+#: nobody's, whatever its score: of rendered people one or two in a thousand have so little, of
+#: false finds one in seven.
 LEAST_CONFIDENCE = 0.25
 SMALLEST = 32  #: pixels: no person can be made out in an image smaller than this
 
@@ -84,6 +85,8 @@ class PoseEstimator:
         self.max_people = max_people
         self.min_person_score = min_person_score
         self.max_distance = max_distance
+        judged = min_person_score > 0 and pose.has_calibration
+        self._least_confidence = LEAST_CONFIDENCE if judged else 0.0
         self._stage = cast(Stage, stage)
         self._finder = finder
         self._runtime = make_runtime(
@@ -183,9 +186,7 @@ class PoseEstimator:
         scores = np.array(
             [person_score(f.score, float(s)) for f, s in zip(finds, output.score, strict=True)]
         )
-        believed = output.confidence.mean(1).numpy() >= LEAST_CONFIDENCE
-        if self.min_person_score == 0:
-            believed[:] = True
+        believed = output.confidence.mean(1).numpy() >= self._least_confidence
         (people,) = np.nonzero((scores >= self.min_person_score) & believed)
         joints, confidence = (t.numpy()[people] for t in (output.joints, output.confidence))
         pixels = camera.project(joints).astype(np.float32)

@@ -101,22 +101,32 @@ def test_nobody_is_looked_for_beyond_the_distance(
     assert estimator.estimate(depth, CAMERA) == []
 
 
+@pytest.mark.parametrize(
+    ("calibrated", "least_score", "believed", "people"),
+    [
+        (True, 0.5, LEAST_CONFIDENCE - 0.01, 0),
+        (True, 0.5, LEAST_CONFIDENCE + 0.01, 1),
+        (True, 0.0, LEAST_CONFIDENCE - 0.01, 1),
+        (False, 0.5, LEAST_CONFIDENCE - 0.01, 1),
+    ],
+)
 def test_a_pose_that_is_not_believed_is_nobodys(
-    estimator: PoseEstimator, depth: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    calibrated: bool,
+    least_score: float,
+    believed: float,
+    people: int,
+    depth: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    network = PoseNetwork(config.compact())
+    if calibrated:
+        network.calibration[:, 1] = 0.1
+    estimator = PoseEstimator(network, Finder(FinderConfig()), "cpu", min_person_score=least_score)
+    pose = PoseOutput(torch.ones(1, 19, 3), torch.ones(1, 19, 2),
+                      torch.full((1, 19), believed), torch.full((1,), 0.99))  # fmt: skip
+    monkeypatch.setattr(estimator._runtime, "poses", lambda *_: pose)
     find = Find(np.array((0.0, 0.0, 2.0)), 0.99)
-
-    def poses(*_: object) -> PoseOutput:
-        return PoseOutput(torch.ones(1, 19, 3), torch.ones(1, 19, 2),
-                          torch.full((1, 19), believed), torch.full((1,), 0.99))  # fmt: skip
-
-    monkeypatch.setattr(estimator._runtime, "poses", poses)
-    believed = LEAST_CONFIDENCE - 0.01
-    assert len(estimator.estimate_at(depth, CAMERA, [find])) == 1
-    monkeypatch.setattr(estimator, "min_person_score", 0.5)
-    assert estimator.estimate_at(depth, CAMERA, [find]) == []
-    believed = LEAST_CONFIDENCE + 0.01
-    assert len(estimator.estimate_at(depth, CAMERA, [find])) == 1
+    assert len(estimator.estimate_at(depth, CAMERA, [find])) == people
 
 
 def test_nobody_found_is_an_empty_list(estimator: PoseEstimator) -> None:

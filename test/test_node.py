@@ -1,6 +1,7 @@
 """The real node over DDS: images in, markers, TF and cloud out; life cycle and parameters."""
 
 from functools import partial
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from visualization_msgs.msg import Marker
 
+from depth_pose_ros.estimator import PoseEstimator
 from depth_pose_ros.parameters import table
 from depth_pose_ros.skeleton import NUM_JOINTS
 
@@ -311,6 +313,12 @@ def test_tuning_takes_effect_at_once(bench):
 def test_bad_start_up_values_are_refused(ros, capfd, name, value, error):
     with pytest.raises(error, match=name):
         Bench(ros, capfd, start=False, **{name: value})
+
+
+def test_the_estimators_parameters_have_its_defaults(bench):
+    defaults = signature(PoseEstimator.from_pretrained).parameters
+    for name in ("device", "backend", "max_people", "min_person_score", "max_distance", "mirror"):
+        assert bench.node.get_parameter(name).value == defaults[name].default, name
 
 
 def test_every_parameter_is_described_and_every_number_bounded(bench):

@@ -89,6 +89,12 @@ class PoseNetwork(nn.Module):
         self.register_buffer("temperature", torch.tensor(1.0))
         self.register_buffer("calibration", torch.tensor((1.0, 0.0)).repeat(NUM_JOINTS, 1))
 
+    @property
+    def has_calibration(self) -> bool:
+        """Whether :attr:`calibration` has been fitted: only then is confidence a probability."""
+        made = self.calibration.new_tensor((1.0, 0.0)).expand_as(self.calibration)
+        return not torch.equal(self.calibration, made)
+
     def forward(self, crops: Tensor, frames: Tensor, stage: Stage = "full") -> PoseOutput:
         """Estimate one skeleton per crop.
 

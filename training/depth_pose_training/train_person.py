@@ -8,19 +8,19 @@ Takes minutes, most of them to look at the frames, so it has no checkpoints of i
 import argparse
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
 from depth_pose_ros import crops
-from depth_pose_ros.network.fcn import CompactFcn, FcnOutput
+from depth_pose_ros.network.fcn import CompactFcn
 from depth_pose_ros.network.finder import Finder, FinderConfig
 from depth_pose_ros.network.person import PersonHead
 from depth_pose_ros.people import find
@@ -31,8 +31,6 @@ from depth_pose_training.datasets import LabelledFrame, SyntheticShards
 from depth_pose_training.datasets.base import LabelledFrames, spread
 from depth_pose_training.errors import UserError
 from depth_pose_training.evaluation.predictions import SAME_PLACE, place
-
-Look = Callable[[Tensor], FcnOutput]  #: an FCN, or what computes the same
 
 _LEAST = 0.05  # finds with lower scores are not worth a pose
 _MOST = 8  # of one frame
@@ -67,16 +65,13 @@ def labels(found: NDArray[np.float64], frame: LabelledFrame) -> NDArray[np.float
 
 
 @torch.inference_mode()
-def _contexts(fcn: Look, images: Tensor) -> Tensor:
+def _contexts(fcn: nn.Module, images: Tensor) -> Tensor:
     """(B, 1, H, W) crops -> (2, B, F): as they are, and mirrored."""
-    both = [
-        fcn(x.contiguous(memory_format=torch.channels_last)).context
-        for x in (images, images.flip(-1))
-    ]
-    return torch.stack([context for context in both if context is not None])
+    both = [fcn(x.contiguous(memory_format=torch.channels_last)) for x in (images, images.flip(-1))]
+    return torch.stack([output.context for output in both])
 
 
-def look(fcn: Look, finder: Finder, frames: LabelledFrames, limit: int) -> Candidates:
+def look(fcn: nn.Module, finder: Finder, frames: LabelledFrames, limit: int) -> Candidates:
     """Candidates of at most ``limit`` frames, each also as its mirror image.
 
     Raises:
@@ -101,7 +96,7 @@ def look(fcn: Look, finder: Finder, frames: LabelledFrames, limit: int) -> Candi
     return Candidates(*(torch.cat(column) for column in zip(*rows, strict=True)))
 
 
-def people_only(fcn: Look, data: CropSet, find: float) -> Candidates:
+def people_only(fcn: nn.Module, data: CropSet, find: float) -> Candidates:
     """Crops that all show a person, found with that logit, each also as its mirror image."""
     rows = []
     for part in np.array_split(np.arange(len(data)), max(1, len(data) // 16)):
@@ -149,7 +144,7 @@ def report(head: PersonHead, data: Candidates) -> dict[str, float]:
     return {"loss": round(float(loss(head, data)), 4), "right": round(float(right), 4)}
 
 
-def _whole_numbers(path: Path, fcn: CompactFcn, threads: int) -> Look:
+def _whole_numbers(path: Path, fcn: CompactFcn, threads: int) -> nn.Module:
     """The FCN as quantise left it; weights files, from which that was made, are half precision."""
     # Imported here: OpenVINO is optional.
     from depth_pose_ros.runtime import int8
@@ -170,7 +165,7 @@ def run(args: argparse.Namespace) -> None:
     fcn = network.fcn
     if not isinstance(fcn, CompactFcn):
         raise UserError("only the compact network has a person head")
-    see: Look = fcn
+    see: nn.Module = fcn
     if args.int8 is None:
         winograd.use(fcn)
     else:
