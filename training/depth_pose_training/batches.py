@@ -87,6 +87,19 @@ class CropSet:
     def __len__(self) -> int:
         return len(self._where)
 
+    def spread(self, limit: int | None) -> NDArray[np.int64]:
+        """Indices of at most ``limit`` crops, evenly spread over all of them.
+
+        Raises:
+            ValueError: ``limit`` is less than 1.
+        """
+        if limit is None or limit >= len(self):
+            return np.arange(len(self))
+        if limit < 1:
+            raise ValueError(f"a limit must be at least 1, got {limit}")
+        # Cut off, where frames' spread() rounds: the model cards' figures are of these crops.
+        return np.linspace(0, len(self) - 1, limit).astype(np.int64)
+
     def modes(self) -> NDArray[np.str_]:
         """(N,) how each crop's pose was made."""
         return np.concatenate([s.mode for s in self._shards])

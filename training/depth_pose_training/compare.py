@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from depth_pose_training import options, run_folder
@@ -27,7 +26,7 @@ def compare(runs: Sequence[Path], data: CropSet, limit: int) -> Results:
     Raises:
         RunError: a folder lacks a step.
     """
-    chosen = np.unique(np.linspace(0, len(data) - 1, min(limit, len(data))).astype(np.int64))
+    chosen = data.spread(limit)
     results: Results = {}
     for run in runs:
         network = run_folder.load_network(run, run_folder.kept_config(run), need=_NEED)

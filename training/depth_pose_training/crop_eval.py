@@ -252,8 +252,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     data = SurroundedCrops(args.data, args.behind) if args.behind else CropSet(args.data)
-    count = min(args.limit or len(data), len(data))
-    chosen = np.unique(np.linspace(0, len(data) - 1, count).astype(np.int64))
+    chosen = data.spread(args.limit)
     network = load(resolve(args.weights))
     if args.mirror:
         network.fcn = Mirrored(network.fcn)  # type: ignore[assignment]

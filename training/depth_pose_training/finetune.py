@@ -72,8 +72,7 @@ def network_cpu(weights: TreeWeights) -> TreeWeights:
 def validate(model: JointModel, held_out: CropSet, limit: int) -> dict[str, float]:
     """What learn_inference reports of its learners, with all terms made anew."""
     network = model.network
-    chosen = np.unique(np.linspace(0, len(held_out) - 1, limit).astype(np.int64))
-    data = collect(network, held_out, chosen, _STRIDE)
+    data = collect(network, held_out, held_out.spread(limit), _STRIDE)
     off = read_off(data, network_cpu(model.weights()), network.config.readout, 1.0)
     return quality(data, *off)
 

@@ -26,11 +26,6 @@ from depth_pose_training.compiled_fcn import CompiledFcn
 from depth_pose_training.crop_eval import evaluate, summarise, table
 
 
-def spread(data: CropSet, count: int) -> NDArray[np.int64]:
-    """Indices of so many crops, evenly spread."""
-    return np.unique(np.linspace(0, len(data) - 1, min(count, len(data))).astype(np.int64))
-
-
 def quantise(network: PoseNetwork, crops: NDArray[np.float32]) -> int8.ov.Model:
     """The network's FCN with 8-bit weights and activations.
 
@@ -56,14 +51,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     weights = resolve(args.weights)
     network, data = load(weights), CropSet(args.data)
-    model = quantise(network, data.batch(spread(data, args.crops)).crops.numpy())
+    model = quantise(network, data.batch(data.spread(args.crops)).crops.numpy())
     path = int8_beside(weights)
     int8.write(path, model, network.fcn)
     print(f"{path} and its .bin")
     if args.validation is None:
         return
     held_out = CropSet(args.validation)
-    chosen = spread(held_out, args.limit)
+    chosen = held_out.spread(args.limit)
     before = summarise(*evaluate(network, held_out, chosen))
     fcn = CompiledFcn(Program(int8.read(path, network.fcn), args.threads), network.fcn)
     network.fcn = fcn  # type: ignore[assignment]

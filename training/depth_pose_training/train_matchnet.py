@@ -99,7 +99,7 @@ def validate(network: PoseNetwork, data: CropSet, limit: int) -> dict[str, float
     network.eval()
     device = network.gamma.device
     scores, labels, errors = [], [], []
-    chosen = np.unique(np.linspace(0, len(data) - 1, limit).astype(np.int64))
+    chosen = data.spread(limit)
     for part in np.array_split(chosen, -(-len(chosen) // 8)):
         batch = to_device(data.batch(part), device)
         output = network.fcn(batch.crops)

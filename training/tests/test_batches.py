@@ -90,6 +90,20 @@ def test_a_folder_named_twice_counts_twice(folder: Path) -> None:
     assert len(pickle.loads(pickle.dumps(twice))) == len(twice) == 2 * len(once)
 
 
+def test_crops_are_spread_evenly(folder: Path) -> None:
+    data = CropSet(folder)
+    every = list(range(len(data)))
+    for limit in (None, len(data), len(data) + 1):
+        assert data.spread(limit).tolist() == every
+    for limit in range(1, len(data)):
+        chosen = data.spread(limit)
+        assert len(chosen) == limit and chosen[0] == 0
+        assert chosen[-1] == (len(data) - 1 if limit > 1 else 0)
+        assert limit < 3 or np.ptp(np.diff(chosen)) <= 1
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        data.spread(0)
+
+
 def test_mapped_crops_travel_to_workers_as_paths(folder: Path) -> None:
     mapped = CropSet(folder, mapped=True)
     sent = pickle.dumps(mapped)

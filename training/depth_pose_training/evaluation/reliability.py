@@ -177,9 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             del calibrations["as stored"]
         if not len(data):
             raise ValueError(f"no crops in {', '.join(map(str, args.data))}")
-        count = min(args.limit or len(data), len(data))
-        chosen = np.unique(np.linspace(0, len(data) - 1, count).astype(np.int64))
-        found = outcomes(network, data, chosen)
+        found = outcomes(network, data, data.spread(args.limit))
         if args.fit is not None:
             half = found.of(slice(0, None, 2))
             found = found.of(slice(1, None, 2))
