@@ -121,8 +121,11 @@ def summarise(c: Counts) -> dict:
     near = single & (c.distance >= DISTANCES[0]) & (c.distance <= DISTANCES[-1])
     empty = c.alone & (c.people == 0)
     bins = [
-        (f"{low:.1f} to {high:.1f} m", single & (c.distance >= low) & (c.distance < high))
-        for low, high in pairwise(DISTANCES)
+        (f"nearer than {DISTANCES[0]:.1f} m", single & (c.distance < DISTANCES[0])),
+        *(
+            (f"{low:.1f} to {high:.1f} m", single & (c.distance >= low) & (c.distance < high))
+            for low, high in pairwise(DISTANCES)
+        ),
     ]
     return {
         "frames": len(c.people),
@@ -183,7 +186,7 @@ def plot(summary: dict, path: Path) -> None:
 
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     axes = figure.subplots()
-    rows = list(summary["one person"].items())[: len(DISTANCES) - 1]
+    rows = list(summary["one person"].items())[: len(DISTANCES)]
     bars = axes.bar([name for name, _ in rows], [row["found"] or 0 for _, row in rows])
     axes.bar_label(bars, [f"n = {row['people']}" for _, row in rows], fontsize=8)
     axes.set(ylim=(0, 1.08), ylabel="People found, one in the room")

@@ -1,5 +1,7 @@
 """Who of several people was found, and who was made up; the finder by distance."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -92,6 +94,10 @@ def test_the_finder_is_measured_by_distance(tmp_path):
     )
     assert found["one person"]["2.5 to 3.0 m"] == {"people": 2, "found": 1.0}
     assert found["one person"]["1.0 to 1.5 m"] == {"people": 0, "found": None}
+    close = replace(near, joints=near.joints - np.float32([0, 0, 2.0]))
+    at_hand = finder_eval.summarise(finder_eval.count(finder_eval.look(finder, [close])))
+    assert at_hand["one person"]["nearer than 1.0 m"] == {"people": 1, "found": 1.0}
+    assert at_hand["one person"]["1.0 to 4.5 m"]["people"] == 0
     assert found["all people"] == {"people": 4, "found": 0.75}
     assert found["empty rooms"] == {"rooms": 1, "with finds": 1.0}
     assert found["false per frame"] == 0.25
