@@ -12,7 +12,7 @@ import torch
 from depth_pose_ros import crops
 from depth_pose_ros.network import config as configs
 from depth_pose_ros.network.fcn import CompactFcn, FcnOutput, build_fcn
-from depth_pose_ros.network.finder import FinderOutput
+from depth_pose_ros.network.finder import Finder, FinderConfig, FinderOutput
 from depth_pose_ros.network.person import PersonHead
 from depth_pose_ros.skeleton import EDGES, MIRROR
 from depth_pose_training import augment, train_fcn, train_finder
@@ -260,6 +260,20 @@ def test_the_finder_learns_and_is_measured(folder: Path, tmp_path: Path) -> None
     log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert log[-1]["loss"] < log[0]["loss"]
     assert set(log[-1]) >= {"recall", "false_per_frame", "error_mm"}
+
+
+def test_a_finder_goes_on_from_another(folder: Path, tmp_path: Path) -> None:
+    given, taken = Finder(FinderConfig()), Finder(FinderConfig())
+    start = tmp_path / "finder.pt"
+    torch.save({"model": given.state_dict()}, start)
+    options = ["--data", str(folder), "--validation", str(folder), "--threads", "1"]
+    options += ["--batch", "4", "--steps", "1", "--rate", "1e-6", "--begin-from", str(start)]
+    train_finder.main([*options, "--out", str(tmp_path / "more")])
+    taken.load_state_dict(read(tmp_path / "more" / "checkpoint.pt")["model"])
+    torch.testing.assert_close(taken.head.weight, given.head.weight, atol=1e-4, rtol=0)
+    torch.save({"model": {"head.weight": given.head.weight}}, start)
+    with pytest.raises(CheckpointError, match="not a finder's checkpoint"):
+        train_finder.begin_from(taken, start)
 
 
 def test_the_finders_loss_prefers_the_truth(folder: Path) -> None:
