@@ -7,9 +7,8 @@ from pathlib import Path
 
 from depth_pose_ros import weights
 from depth_pose_ros.estimator import FINDER
-from depth_pose_ros.network.finder import Finder, FinderConfig
 from depth_pose_training import options, run_folder
-from depth_pose_training.checkpoints import CheckpointError, read
+from depth_pose_training.checkpoints import CheckpointError
 from depth_pose_training.run_folder import RunError
 
 
@@ -39,10 +38,9 @@ def assemble(run: Path, finder: Path, out: Path, fcn: Path | None = None) -> Non
     network = run_folder.multiplied_out(run_folder.load_network(run, config, fcn, need))
     if not finder.exists():
         raise RunError(f"{finder} is missing: run depth_pose_training.train_finder first")
-    finder_network = Finder(FinderConfig())
     try:
-        finder_network.load_state_dict(read(finder)["model"])
-    except (RuntimeError, KeyError, CheckpointError) as error:
+        finder_network = run_folder.load_finder(finder)
+    except CheckpointError as error:
         raise RunError(f"{finder} is not a person finder's checkpoint: {error}") from error
     out.parent.mkdir(parents=True, exist_ok=True)
     weights.save_modules(

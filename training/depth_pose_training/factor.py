@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -129,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise CheckpointError(
             f"{args.source} does not hold the paper's network (train_fcn --fcn paper, or unpack)"
         ) from error
-    rows = np.linspace(0, len(data) - 1, min(args.crops, len(data))).astype(np.int64)
+    rows = data.spread(args.crops)
     made, kept = factor(plain, data.batch(rows).crops)
     write_whole(args.run / run_folder.FCN, {"model": made.state_dict()})
     print(f"{args.run}: the factors keep {100 * kept:.4f} % of the kernel that they keep least of")

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from depth_pose_ros import crops
-from depth_pose_ros.network.finder import Finder, FinderConfig
+from depth_pose_ros.network.finder import Finder
 from depth_pose_ros.people import find
 from depth_pose_ros.skeleton import NUM_JOINTS
-from depth_pose_training import options
-from depth_pose_training.checkpoints import read
+from depth_pose_training import options, run_folder
 from depth_pose_training.datasets import LabelledFrame, SyntheticShards
 from depth_pose_training.datasets.base import spread
 from depth_pose_training.errors import UserError
@@ -81,8 +80,7 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(args.threads)
     if any(args.out.glob("shard_*.npz")):
         raise UserError(f"{args.out} holds shards already: use another --out")
-    finder = Finder(FinderConfig()).eval()
-    finder.load_state_dict(read(args.finder)["model"])
+    finder = run_folder.load_finder(args.finder).eval()
     args.out.mkdir(parents=True, exist_ok=True)
     made = list(samples(finder, args.data, args.frames, args.anywhere, args.seed))
     if not made:

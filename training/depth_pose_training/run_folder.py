@@ -14,9 +14,10 @@ from torch import Tensor
 
 from depth_pose_ros.network import config as configs
 from depth_pose_ros.network.config import ModelConfig
+from depth_pose_ros.network.finder import Finder, FinderConfig
 from depth_pose_ros.network.model import PoseNetwork
 from depth_pose_training import options
-from depth_pose_training.checkpoints import read
+from depth_pose_training.checkpoints import CheckpointError, read
 from depth_pose_training.errors import UserError
 from depth_pose_training.factored_fcn import FactoredPaperFcn, is_factored
 from depth_pose_training.team import ALONE, Team
@@ -74,6 +75,20 @@ def start(args: argparse.Namespace, step: str, team: Team = ALONE) -> ModelConfi
         options.save(args.run, step, args)
     team.wait()
     return wanted
+
+
+def load_finder(path: Path) -> Finder:
+    """The person finder of a checkpoint that train_finder, unpack or average wrote.
+
+    Raises:
+        CheckpointError: the file is something else.
+    """
+    finder = Finder(FinderConfig())
+    try:
+        finder.load_state_dict(read(path)["model"])
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is not a finder's checkpoint: {error}") from error
+    return finder
 
 
 def named_config(name: str) -> ModelConfig:

@@ -20,13 +20,12 @@ from depth_pose_ros.people import Find, pick
 from depth_pose_ros.skeleton import INDEX
 from depth_pose_training import engine, options, run_folder, winograd
 from depth_pose_training.board import Board, Image
-from depth_pose_training.checkpoints import CheckpointError, Files, read
+from depth_pose_training.checkpoints import Files
 from depth_pose_training.engine import Learner, Plan
 from depth_pose_training.recipes import OPTIMISERS, Recipe
 from depth_pose_training.streams import Place, StreamError, to_device
 from depth_pose_training.synthetic.samples import VISIBLE
-from depth_pose_training.synthetic.shards import list_shards
-from depth_pose_training.synthetic.shards import read as read_shard
+from depth_pose_training.synthetic.shards import list_shards, read
 from depth_pose_training.team import Team, average, join
 
 _THRESHOLD = 0.35  #: of the heat, for validation
@@ -62,7 +61,7 @@ class FrameSet:
 
     def __init__(self, *folders: Path) -> None:
         paths = [path for folder in folders for path in list_shards(folder)]
-        shards = [shard for shard in map(read_shard, paths) if len(shard.view_depth)]
+        shards = [shard for shard in map(read, paths) if len(shard.view_depth)]
         if not shards:
             raise StreamError(f"no whole frames in {', '.join(str(f) for f in folders)}")
         self.depth = np.concatenate([s.view_depth for s in shards])
@@ -250,18 +249,6 @@ def learner(
     return Learner(model, model, recipe.make(model), loss, report, draw)
 
 
-def begin_from(model: Finder, start: Path) -> None:
-    """Take a checkpoint's weights.
-
-    Raises:
-        CheckpointError: it is not of a finder.
-    """
-    try:
-        model.load_state_dict(read(start)["model"])
-    except (KeyError, RuntimeError) as error:
-        raise CheckpointError(f"{start} is not a finder's checkpoint") from error
-
-
 def run(args: argparse.Namespace) -> int:
     """Train by a command line's options; returns the steps done."""
     team = join(args.device)
@@ -272,9 +259,8 @@ def run(args: argparse.Namespace) -> int:
     if team.leads:
         options.save(args.out, "train_finder", args)
     data, held_out = FrameSet(*args.data), FrameSet(args.validation)
-    model = Finder(FinderConfig())
-    if args.begin_from:
-        begin_from(model, args.begin_from)
+    begin = args.begin_from
+    model = run_folder.load_finder(begin) if begin else Finder(FinderConfig())
     return engine.fit(
         learner(model, recipe, held_out, team, plan),
         FrameStream(data, recipe.batch, args.seed, team, model.multiple),

@@ -21,12 +21,12 @@ from tqdm import tqdm
 
 from depth_pose_ros import crops
 from depth_pose_ros.network.fcn import CompactFcn
-from depth_pose_ros.network.finder import Finder, FinderConfig
+from depth_pose_ros.network.finder import Finder
 from depth_pose_ros.network.person import PersonHead
 from depth_pose_ros.people import find
 from depth_pose_training import options, run_folder, winograd
 from depth_pose_training.batches import CropSet
-from depth_pose_training.checkpoints import read, write_whole
+from depth_pose_training.checkpoints import write_whole
 from depth_pose_training.datasets import LabelledFrame, SyntheticShards
 from depth_pose_training.datasets.base import LabelledFrames, spread
 from depth_pose_training.errors import UserError
@@ -170,8 +170,7 @@ def run(args: argparse.Namespace) -> None:
         winograd.use(fcn)
     else:
         see = _whole_numbers(args.int8, fcn, args.threads)
-    finder = Finder(FinderConfig()).eval()
-    finder.load_state_dict(read(args.finder)["model"])
+    finder = run_folder.load_finder(args.finder).eval()
     seen = [look(see, finder, SyntheticShards(folder), args.frames) for folder in args.data]
     sure = float(torch.cat([s.find[s.person > 0.5] for s in seen]).median())
     seen += [people_only(see, CropSet(folder, mapped=True), sure) for folder in args.people]

@@ -15,7 +15,7 @@ from depth_pose_ros.network.fcn import CompactFcn, FcnOutput, build_fcn
 from depth_pose_ros.network.finder import Finder, FinderConfig, FinderOutput
 from depth_pose_ros.network.person import PersonHead
 from depth_pose_ros.skeleton import EDGES, MIRROR
-from depth_pose_training import augment, train_fcn, train_finder
+from depth_pose_training import augment, run_folder, train_fcn, train_finder
 from depth_pose_training.batches import Batch, CropSet
 from depth_pose_training.checkpoints import CheckpointError, read, write_whole
 from depth_pose_training.errors import UserError
@@ -273,7 +273,7 @@ def test_a_finder_goes_on_from_another(folder: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(taken.head.weight, given.head.weight, atol=1e-4, rtol=0)
     torch.save({"model": {"head.weight": given.head.weight}}, start)
     with pytest.raises(CheckpointError, match="not a finder's checkpoint"):
-        train_finder.begin_from(taken, start)
+        run_folder.load_finder(start)
 
 
 def test_the_finders_loss_prefers_the_truth(folder: Path) -> None:
