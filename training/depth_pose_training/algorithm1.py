@@ -35,7 +35,7 @@ from depth_pose_training import (
     train_fcn,
     train_matchnet,
 )
-from depth_pose_training.checkpoints import read, write_whole
+from depth_pose_training.checkpoints import read, write_text, write_whole
 from depth_pose_training.team import Team, join
 
 LOG = "algorithm1.jsonl"
@@ -151,7 +151,7 @@ def run(args: argparse.Namespace, file: Path | None = None) -> Path:
             once(step, folder, team)
         reports.append({"round": number, **summary(folder)})
         if team.leads:
-            _write_text(args.run / LOG, "".join(json.dumps(r) + "\n" for r in reports))
+            write_text(args.run / LOG, "".join(json.dumps(r) + "\n" for r in reports))
             print(json.dumps(reports[-1]), flush=True)
         if number > 1 and converged(reports, args.tolerance):
             break
@@ -200,18 +200,12 @@ def once(step: Step, folder: Path, team: Team) -> None:
     if step.together or team.leads:
         step.run()
     if team.leads:
-        _write_text(path, json.dumps([*done, step.name]))
+        write_text(path, json.dumps([*done, step.name]))
     team.wait()
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def _write_text(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    part.replace(path)
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -26,6 +26,13 @@ def write_whole(path: Path, data: dict[str, Any]) -> None:
     part.replace(path)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Whole or not at all, too: whoever reads it meanwhile gets the old text or the new one."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    part.replace(path)
+
+
 def read(path: Path) -> dict[str, Any]:
     """Saved tensors, on the processor; no code runs from the file.
 
@@ -72,9 +79,7 @@ class Files:
         lines = self._log.read_text().splitlines(keepends=True)
         kept = [line for line in lines if _step(line) <= step]
         if len(kept) < len(lines):
-            part = self._log.with_name(self._log.name + ".part")
-            part.write_text("".join(kept))
-            part.replace(self._log)
+            write_text(self._log, "".join(kept))
 
 
 def _step(line: str) -> float:

@@ -20,6 +20,7 @@ import yaml
 
 from depth_pose_ros.network.config import ConfigError
 from depth_pose_ros.weights import WeightsError
+from depth_pose_training.checkpoints import write_text
 from depth_pose_training.errors import UserError
 
 #: The steps that a file may have sections for.
@@ -138,9 +139,7 @@ def save(folder: Path, step: str, args: argparse.Namespace) -> None:
     except OptionsError as error:
         raise OptionsError(f"{path}: {error}") from error
     sections[step] = {k: _plain(v) for k, v in sorted(vars(args).items()) if v is not None}
-    part = path.with_name(path.name + ".part")
-    part.write_text(yaml.safe_dump(sections, sort_keys=False))
-    part.replace(path)
+    write_text(path, yaml.safe_dump(sections, sort_keys=False))
 
 
 def command(main: Callable[[], None]) -> None:

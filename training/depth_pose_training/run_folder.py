@@ -17,7 +17,7 @@ from depth_pose_ros.network.config import ModelConfig
 from depth_pose_ros.network.finder import Finder, FinderConfig
 from depth_pose_ros.network.model import PoseNetwork
 from depth_pose_training import options
-from depth_pose_training.checkpoints import CheckpointError, read
+from depth_pose_training.checkpoints import CheckpointError, read, write_text
 from depth_pose_training.errors import UserError
 from depth_pose_training.factored_fcn import FactoredPaperFcn, is_factored
 from depth_pose_training.team import ALONE, Team
@@ -71,7 +71,8 @@ def start(args: argparse.Namespace, step: str, team: Team = ALONE) -> ModelConfi
         raise RunError(f"{path} holds another configuration: use another --run, or no --config")
     if team.leads:
         args.run.mkdir(parents=True, exist_ok=True)
-        path.write_text(wanted.to_json() + "\n")
+        if kept is None:
+            write_text(path, wanted.to_json() + "\n")
         options.save(args.run, step, args)
     team.wait()
     return wanted

@@ -85,7 +85,7 @@ def validate(
 def picture(model: nn.Module, data: CropSet, device: torch.device) -> Image:
     """The maxima of some held-out crops' heat maps as skeletons, under the truth."""
     model.eval()
-    batch = to_device(data.batch(np.linspace(0, len(data) - 1, _SHOWN).astype(np.int64)), device)
+    batch = to_device(data.batch(data.spread(_SHOWN)), device)
     output = model(batch.crops)
     model.train()
     stride = int(model.stride)  # type: ignore[arg-type]

@@ -127,7 +127,7 @@ def validate(network: PoseNetwork, data: CropSet, limit: int) -> dict[str, float
 def picture(network: PoseNetwork, data: CropSet, stage: Stage = "matchnet") -> Image:
     """Skeletons of some held-out crops, under the truth; as yet the parts by themselves."""
     network.eval()
-    batch = data.batch(np.linspace(0, len(data) - 1, _SHOWN).astype(np.int64))
+    batch = data.batch(data.spread(_SHOWN))
     batch = to_device(batch, network.gamma.device)
     return skeletons(batch, network(batch.crops, batch.frames, stage).pixels)
 

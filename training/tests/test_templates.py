@@ -99,5 +99,10 @@ def test_a_run_folder_keeps_to_one_configuration(tmp_path: Path) -> None:
     folder = write_figures(tmp_path / "data", 4)
     common = ["--run", str(tmp_path / "run"), "--data", str(folder), "--threads", "1"]
     surface.main([*common, "--config", "compact"])
+    written = (tmp_path / "run" / run_folder.CONFIG).stat()
     with pytest.raises(run_folder.RunError, match="another configuration"):
         surface.main([*common, "--config", "paper"])
+    # Nor is it written again: another process of the same step may be reading it.
+    surface.main(common)
+    again = (tmp_path / "run" / run_folder.CONFIG).stat()
+    assert (again.st_ino, again.st_mtime_ns) == (written.st_ino, written.st_mtime_ns)

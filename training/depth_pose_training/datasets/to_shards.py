@@ -149,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "joints already, or an adapter.json that leads to ours",
     )
     add("--weights", help="the model that the adapter is fitted with")
-    add("--adapter-frames", type=int, default=400)
+    add("--adapter-frames", type=int, default=1800)
     add("--threads", type=int, default=1)
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
