@@ -36,6 +36,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 BEST = "best of n"
 #: Groups by how the pose was made (:attr:`CropSet.modes`).
 _MODES = {"seated": ("sitting",), "crouched": ("crouching", "kneeling")}
+_LABEL = 34  #: characters of a table's first column
 _AXES = ("right", "down", "away")  # of the optical frame
 #: A crop with so many joints hidden inside the image is "occluded".
 _MANY_HIDDEN = 5
@@ -155,7 +156,10 @@ def evaluate(
     rows["occluded"] = hidden.sum(1) >= _MANY_HIDDEN
     rows["from behind"] = facing_away(truth_joints.numpy())
     groups = {name: chosen[:, None].repeat(len(JOINTS), axis=1) for name, chosen in rows.items()}
-    return errors, {**groups, "joints in sight": shown, "joints hidden": hidden}
+    groups |= {"joints in sight": shown, "joints hidden": hidden}
+    for name in (*_MODES, "occluded", "from behind"):
+        groups[f"{name}, in sight"] = groups[name] & shown
+    return errors, groups
 
 
 def summarise(
@@ -183,17 +187,17 @@ def table(summary: Mapping[str, dict]) -> str:
     """The numbers as text."""
     columns = [f"pdj_{t:.2f}" for t in metrics.PDJ_THRESHOLDS]
     columns += ["pdj_average", "error_mm", "map_10cm", *(f"{axis}_mm" for axis in _AXES)]
-    lines = [f"{'':<26}" + "".join(f"{c:>12}" for c in columns)]
+    lines = [f"{'':<{_LABEL}}" + "".join(f"{c:>12}" for c in columns)]
     first = next(iter(summary.values()))
     for group in ("all", *first["groups"]):
         for stage, numbers in summary.items():
             row = numbers["all"] if group == "all" else numbers["groups"][group]
             label = f"{group}, {stage}"
-            lines.append(f"{label:<26}" + "".join(f"{row[c]:>12.2f}" for c in columns))
-    lines += ["", f"{'PDJ average':<26}" + "".join(f"{stage:>12}" for stage in summary)]
+            lines.append(f"{label:<{_LABEL}}" + "".join(f"{row[c]:>12.2f}" for c in columns))
+    lines += ["", f"{'PDJ average':<{_LABEL}}" + "".join(f"{stage:>12}" for stage in summary)]
     for joint in JOINTS:
         cells = [numbers["joints"][joint]["pdj_average"] for numbers in summary.values()]
-        lines.append(f"{joint:<26}" + "".join(f"{c:>12.2f}" for c in cells))
+        lines.append(f"{joint:<{_LABEL}}" + "".join(f"{c:>12.2f}" for c in cells))
     return "\n".join(lines)
 
 

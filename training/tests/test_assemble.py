@@ -189,6 +189,7 @@ def test_crop_evaluation_measures_stages_groups_and_the_best_there_is(folder: Pa
     known = ~np.isnan(errors["full"].position)
     assert shown.shape == (6, len(INDEX))
     assert ((shown ^ hidden) == known).all()  # every joint that counts is in one of the two
+    assert (groups["seated, in sight"] == groups["seated"] & shown).all()
     error = errors["full"].of(shown).summary()["error_mm"]
     assert error == pytest.approx(1000 * errors["full"].position[shown].mean(), abs=0.01)
     offset = np.nanmedian(errors["full"].offset, axis=(0, 1))
