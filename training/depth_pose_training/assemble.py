@@ -41,7 +41,7 @@ def assemble(run: Path, finder: Path, out: Path, fcn: Path | None = None) -> Non
     try:
         finder_network = run_folder.load_finder(finder)
     except CheckpointError as error:
-        raise RunError(f"{finder} is not a person finder's checkpoint: {error}") from error
+        raise RunError(f"not a person finder: {error}") from error
     out.parent.mkdir(parents=True, exist_ok=True)
     weights.save_modules(
         out,

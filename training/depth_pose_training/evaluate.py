@@ -19,7 +19,7 @@ import numpy as np
 
 from depth_pose_training import datasets, metrics
 from depth_pose_training.datasets import LabelledFrames, registry
-from depth_pose_training.datasets.adapter import JointAdapter
+from depth_pose_training.datasets.adapter import ENOUGH_FRAMES, JointAdapter
 from depth_pose_training.datasets.base import read, spread
 from depth_pose_training.evaluation.pictures import worst, write_pictures
 from depth_pose_training.evaluation.plots import plot_curves, plot_per_joint
@@ -205,8 +205,12 @@ def _parser() -> argparse.ArgumentParser:
         help='to the dataset\'s joints: "fit" on --adapter-subjects, "none", or an adapter.json',
     )
     add("--adapter-subjects", type=int, nargs="+", help="utd_mhad: to fit the adapter on (1 3 5)")
-    # From 300 frames the transform is uncertain by 0.3 points of average PDJ, from 600 by 0.15.
-    add("--adapter-frames", type=int, default=1800, help="at most so many frames of them")
+    add(
+        "--adapter-frames",
+        type=int,
+        default=ENOUGH_FRAMES,
+        help="at most so many frames of them",
+    )
     add("--out", type=Path, default=Path("build/eval"), help="folder for results")
     add("--pictures", type=int, default=20, help="pictures of the worst and of the missed frames")
     return parser

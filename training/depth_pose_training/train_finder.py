@@ -21,6 +21,7 @@ from depth_pose_ros.skeleton import INDEX
 from depth_pose_training import engine, options, run_folder, winograd
 from depth_pose_training.board import Board, Image
 from depth_pose_training.checkpoints import Files
+from depth_pose_training.datasets.base import spread
 from depth_pose_training.engine import Learner, Plan
 from depth_pose_training.recipes import OPTIMISERS, Recipe
 from depth_pose_training.streams import Place, StreamError, to_device
@@ -194,7 +195,7 @@ def picture(model: Finder, data: FrameSet, threshold: float, device: torch.devic
     """Some held-out frames: crosses where people are asked for, circles where they are found."""
     model.eval()
     frames = []
-    for k in np.linspace(0, len(data) - 1, _SHOWN).astype(int).tolist():
+    for k in spread(data, _SHOWN):
         camera = _camera(data, k)
         depth = data.depth[k, : camera.height, : camera.width].astype(np.float32) / np.float32(1000)
         image = drawing.colourise(depth, 0.5, 6.0)

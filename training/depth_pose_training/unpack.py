@@ -14,7 +14,7 @@ from depth_pose_ros.estimator import FINDER
 from depth_pose_ros.network.finder import build_finder
 from depth_pose_ros.network.model import PoseNetwork
 from depth_pose_training import options, run_folder
-from depth_pose_training.checkpoints import write_whole
+from depth_pose_training.checkpoints import write_text, write_whole
 from depth_pose_training.run_folder import RunError
 
 #: Of the network's tensors, those that learn_inference makes.
@@ -59,7 +59,7 @@ def _unpack(network: PoseNetwork, run: Path) -> None:
         write_whole(run / run_folder.PERSON, {"model": network.person.state_dict()})
     # Last, as it makes the folder a run.  The head's step comes last and adds the head itself.
     kept = replace(network.config, person=False)
-    (run / run_folder.CONFIG).write_text(kept.to_json() + "\n")
+    write_text(run / run_folder.CONFIG, kept.to_json() + "\n")
 
 
 def arguments() -> argparse.ArgumentParser:

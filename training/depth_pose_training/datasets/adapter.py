@@ -47,6 +47,9 @@ _ITERATIONS = 10
 _SIZE = 4.0  # metres: all bones of somebody of 1.7 m
 _SIZE_RIDGE = 1e-4  # a noise of 1 % in size; people differ by 5 % and more
 _FORMAT = "depth_pose joint adapter 2"
+#: Frames worth fitting on.  From 300 of UTD-MHAD the transform is uncertain by 0.3 points of
+#: average PDJ, from 600 by 0.15.
+ENOUGH_FRAMES = 1800
 
 
 class AdapterError(ValueError):

@@ -1,6 +1,6 @@
 """What every dataset gives: depth images with labelled joints."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -81,7 +81,7 @@ class LabelledFrames(Protocol):
     def __getitem__(self, index: int) -> LabelledFrame: ...
 
 
-def spread(frames: LabelledFrames, limit: int | None) -> Sequence[int]:
+def spread(frames: Sized, limit: int | None) -> Sequence[int]:
     """Indices of at most ``limit`` frames, evenly spread over the whole dataset."""
     count = len(frames)
     if limit is None or limit >= count:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from depth_pose_ros.camera import Camera
 from depth_pose_ros.skeleton import JOINTS, NUM_JOINTS
+from depth_pose_training.checkpoints import write_text
 from depth_pose_training.datasets.base import DatasetError, LabelledFrame
 
 WIDTH, HEIGHT = 256, 212
@@ -187,15 +188,11 @@ def block_path(root: Path, index: int) -> Path:
 def write_block(path: Path, lines: Sequence[tuple[str, str]]) -> None:
     """Write a part's annotations; the file appears when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text("".join(f"{a}\n{b}\n" for a, b in lines), encoding="utf-8")
-    part.replace(path)
+    write_text(path, "".join(f"{a}\n{b}\n" for a, b in lines))
 
 
 def join_blocks(root: Path, split: str, blocks: Sequence[Path]) -> None:
     """The annotation files of a split from all its parts."""
     lines = [line for path in blocks for line in path.read_text(encoding="utf-8").splitlines()]
     for name, first in ((f"{split}_annos.txt", 0), (f"{split}_joints_3d.txt", 1)):
-        part = (root / name).with_suffix(".part")
-        part.write_text("".join(f"{line}\n" for line in lines[first::2]), encoding="utf-8")
-        part.replace(root / name)
+        write_text(root / name, "".join(f"{line}\n" for line in lines[first::2]))

@@ -23,7 +23,7 @@ from depth_pose_ros.estimator import PoseEstimator
 from depth_pose_ros.skeleton import INDEX, NUM_JOINTS
 from depth_pose_training import datasets
 from depth_pose_training.datasets import registry
-from depth_pose_training.datasets.adapter import JointAdapter
+from depth_pose_training.datasets.adapter import ENOUGH_FRAMES, JointAdapter
 from depth_pose_training.datasets.base import (
     DatasetError,
     LabelledFrame,
@@ -149,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "joints already, or an adapter.json that leads to ours",
     )
     add("--weights", help="the model that the adapter is fitted with")
-    add("--adapter-frames", type=int, default=1800)
+    add("--adapter-frames", type=int, default=ENOUGH_FRAMES)
     add("--threads", type=int, default=1)
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from depth_pose_training.checkpoints import write_text
 from depth_pose_training.datasets import k2hgd
 from depth_pose_training.synthetic import mocap
 from depth_pose_training.synthetic.knobs import KnobError, Knobs, load
@@ -120,9 +121,7 @@ def claim(out: Path, contents: dict[str, Any]) -> None:
             raise ValueError(
                 f"{out} holds a set with another {', '.join(differ)}: give another --out"
             )
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_text(path, json.dumps(contents, indent=1) + "\n")
 
 
 @contextmanager
