@@ -3,7 +3,7 @@
 import platform
 from pathlib import Path
 
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 
 PACKAGE = "depth_pose_ros"
 HERE = Path(__file__).resolve().parent
@@ -35,11 +35,11 @@ def compiled() -> list[Extension]:
     # Of -ffast-math what changes no result here and does not set the whole process's rounding.
     flags = ["-O3", "-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-math-errno"]
     flags += ["-ffinite-math-only", "-fno-signed-zeros", "-fno-trapping-math", "-Wno-psabi"]
-    folder = f"{PACKAGE}/native"
+    folder = f"{PACKAGE}/core/backends/native"
     return [
         Extension(
-            f"{PACKAGE}.native._{kind}",
-            [f"{folder}/{name}.cpp" for name in ("candidates", "matchnet", "programme")],
+            f"{PACKAGE}.core.backends.native._{kind}",
+            [f"{folder}/{name}.cpp" for name in ("proposals", "matchnet", "tree_inference")],
             depends=[f"{folder}/vectors.h"],
             extra_compile_args=[*flags, *more],
             language="c++",
@@ -57,10 +57,7 @@ setup(
     maintainer="depth_pose_ros maintainers",
     maintainer_email="maintainers@depth-pose-ros.example",
     python_requires=">=3.10",
-    packages=[
-        PACKAGE,
-        *(f"{PACKAGE}.{part}" for part in ("native", "network", "runtime", "tracking", "demo")),
-    ],
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
     package_data={f"{PACKAGE}.demo": ["*.bin"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
@@ -73,7 +70,7 @@ setup(
     extras_require={"test": ["pytest"]},
     entry_points={
         "console_scripts": [
-            "depth_pose_node = depth_pose_ros.main:main",
+            "depth_pose_node = depth_pose_ros.ros.main:main",
             "depth_pose_demo = depth_pose_ros.demo.__main__:main",
             "depth_pose_player = depth_pose_ros.demo.player:main",
         ],

@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from benchmarks import report
 from benchmarks.settings import ROOT, NotMeasured, Settings
-from depth_pose_ros.runtime.runtime import Backend
+from depth_pose_ros.core.backends.backend import Backend
 
 NAMES = ("machine", "stages", "estimate", "mediapipe_pose", "chain", "peers", "node_load")
 

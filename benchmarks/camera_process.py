@@ -1,7 +1,7 @@
 """A camera and a listener in one process, beside the node's: run by :mod:`benchmarks.node_load`.
 
 ``python -m benchmarks.camera_process seconds``: publishes the clip's frames at 30 Hz and prints, as
-JSON, when each frame left and when its markers came back.  Messages are serialised beforehand and
+JSON, when each frame left and when its markers came back.  Messages are serialized beforehand and
 taken as they come, so that this process needs no more of the processor than a driver's would.
 """
 

@@ -12,14 +12,14 @@ from torch.nn import functional as F
 
 from benchmarks.settings import Settings
 from benchmarks.timing import ratio, side_by_side
-from depth_pose_ros.crops import HEIGHT, WIDTH
-from depth_pose_ros.network.config import compact, paper
-from depth_pose_ros.network.fcn import FcnOutput
-from depth_pose_ros.network.finder import Finder, FinderConfig
-from depth_pose_ros.network.matchnet import MatchNet, cut_patches
-from depth_pose_ros.network.model import PoseNetwork
-from depth_pose_ros.runtime.runtime import make_runtime
-from depth_pose_ros.weights import load, resolve
+from depth_pose_ros.core.backends.backend import make_backend
+from depth_pose_ros.core.crops import HEIGHT, WIDTH
+from depth_pose_ros.core.models.config import compact, paper
+from depth_pose_ros.core.models.detector import DetectorConfig, PersonDetector
+from depth_pose_ros.core.models.fcn import FcnOutput
+from depth_pose_ros.core.models.matchnet import MatchNet, cut_patches
+from depth_pose_ros.core.models.pose_network import PoseNetwork
+from depth_pose_ros.core.weights import load, resolve
 
 
 def run(settings: Settings) -> dict[str, Any]:
@@ -33,10 +33,10 @@ def run(settings: Settings) -> dict[str, Any]:
 
 
 def _chain(settings: Settings, network: PoseNetwork) -> dict[str, Any]:
-    finder = Finder(FinderConfig()).eval()
+    detector = PersonDetector(DetectorConfig()).eval()
     device = torch.device("cpu")
     backend = settings.backend.removesuffix("-int8")  # only learned weights have that one
-    runtime = make_runtime(network, finder, device, backend, settings.threads)
+    runtime = make_backend(network, detector, device, backend, settings.threads)
     image = _standing()
     place = torch.tensor([[-0.3, -0.4, 0.004, 3.0]])
     with torch.inference_mode():
@@ -71,9 +71,9 @@ def _chain(settings: Settings, network: PoseNetwork) -> dict[str, Any]:
 
 def _patch_by_patch(settings: Settings, network: PoseNetwork) -> dict[str, Any]:
     """MatchNet's scores as it is deployed, and as Fig. 5 reads: every patch, every pair."""
-    device, finder = torch.device("cpu"), Finder(FinderConfig()).eval()
+    device, detector = torch.device("cpu"), PersonDetector(DetectorConfig()).eval()
     backend = settings.backend.removesuffix("-int8")
-    runtime = make_runtime(network, finder, device, backend, settings.threads)
+    runtime = make_backend(network, detector, device, backend, settings.threads)
     programs, image = runtime.programs, _standing()
     appearance = programs.appearance if programs else network.appearance
     with torch.inference_mode():

@@ -10,18 +10,18 @@ from typing import Any, get_args
 from benchmarks.scene import kinect_frame
 from benchmarks.settings import Settings
 from benchmarks.timing import side_by_side
-from depth_pose_ros import people
-from depth_pose_ros.estimator import PoseEstimator
-from depth_pose_ros.runtime.runtime import Backend
+from depth_pose_ros.core import detection
+from depth_pose_ros.core.backends.backend import Backend
+from depth_pose_ros.core.estimator import PoseEstimator
 
 _COLD = """
 import resource, sys, time
 start = time.perf_counter()
 from benchmarks.scene import kinect_frame
-from depth_pose_ros.estimator import PoseEstimator
+from depth_pose_ros.core.estimator import PoseEstimator
 depth, camera = kinect_frame()
 model, device, backend, threads = sys.argv[1:]
-e = PoseEstimator.from_pretrained(model or None, device, backend=backend, threads=int(threads))
+e = PoseEstimator.from_pretrained(model, device=device, backend=backend, threads=int(threads))
 assert e.estimate(depth, camera)
 print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
@@ -37,14 +37,16 @@ def run(settings: Settings) -> dict[str, Any]:
         except ValueError as error:
             result["backends"][backend] = {"reason": str(error)}
             continue
-        find = partial(people.find, estimator._finder, depth, camera, run=estimator._runtime.find)
+        find = partial(
+            detection.find, estimator._detector, depth, camera, run=estimator._backend.find
+        )
         finds = find()
         works = {
             "estimate, one person": partial(alone.estimate, depth, camera),
             "pose, one person": partial(estimator.estimate_at, depth, camera, finds[:1]),
             "pose, two people": partial(estimator.estimate_at, depth, camera, finds[:2]),
         }
-        # The finder leaves the cache and the threads as it does in every frame.
+        # The detector leaves the cache and the threads as it does in every frame.
         result["backends"][backend] = side_by_side(works, settings.seconds, before=find)
     chosen = result["backends"][settings.backend]
     one, two = chosen["pose, one person"]["p50"], chosen["pose, two people"]["p50"]
@@ -58,7 +60,7 @@ def run(settings: Settings) -> dict[str, Any]:
 def _load(settings: Settings, backend: str, most: int) -> PoseEstimator:
     return PoseEstimator.from_pretrained(
         settings.model,
-        settings.device,
+        device=settings.device,
         max_people=most,
         backend=backend,
         threads=settings.threads,

@@ -9,8 +9,8 @@ import torch
 
 from benchmarks.settings import Settings
 from benchmarks.timing import measure
-from depth_pose_ros.network import config as configs
-from depth_pose_ros.network.fcn import build_fcn
+from depth_pose_ros.core.models import config as configs
+from depth_pose_ros.core.models.fcn import build_fcn
 
 _SIDE = 1024
 

@@ -46,7 +46,7 @@ def _load(settings: Settings, people: int) -> dict[str, Any]:
         **({"model": settings.model} if settings.model else {}),
     }
     arguments = [a for k, v in parameters.items() for a in ("-p", f"{k}:={v}")]
-    command = [sys.executable, "-m", "depth_pose_ros.main", "--ros-args", *arguments]
+    command = [sys.executable, "-m", "depth_pose_ros.ros.main", "--ros-args", *arguments]
     started = time.time()
     node = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     camera = subprocess.Popen(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from depth_pose_ros.skeleton import EDGES, NUM_JOINTS
+from depth_pose_ros.core.skeleton import EDGES, NUM_JOINTS
 
 
 class AlexPose(nn.Module):

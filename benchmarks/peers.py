@@ -9,7 +9,7 @@ from torch import nn
 from benchmarks.peer_networks import A2J, ChenYuille, DeepPose, Tompson
 from benchmarks.settings import Settings
 from benchmarks.timing import measure
-from depth_pose_ros.runtime.runtime import choose_backend
+from depth_pose_ros.core.backends.backend import choose_backend
 
 _INPUTS = {
     "DeepPose": (DeepPose, (1, 1, 220, 220)),
@@ -39,8 +39,8 @@ def _compiled(
     if backend == "torch":
         torch.set_num_threads(settings.threads)
         return lambda: module(example)
-    from depth_pose_ros.runtime.openvino_models import convert
-    from depth_pose_ros.runtime.openvino_program import Program
+    from depth_pose_ros.core.backends.openvino_compiled import CompiledModel
+    from depth_pose_ros.core.backends.openvino_models import convert
 
-    program, array = Program(convert(module, shape), settings.threads), example.numpy()
+    program, array = CompiledModel(convert(module, shape), settings.threads), example.numpy()
     return lambda: program(array)

@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_pose_ros.camera import Camera
+from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.demo.clip import builtin_clip
 
 

@@ -26,8 +26,8 @@ from sensor_msgs.msg import PointCloud2
 from tf2_msgs.msg import TFMessage
 
 from benchmarks.settings import ROOT
-from depth_pose_ros.conversions import CLOUD_DTYPE
 from depth_pose_ros.demo.session import NODE, isolate
+from depth_pose_ros.ros.messages import CLOUD_DTYPE
 
 _MIB = 2**20
 _PLUGGED, _UNPLUGGED = 60.0, 5.0  # seconds: how long the camera lives and how long it is away

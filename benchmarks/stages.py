@@ -9,26 +9,30 @@ import torch
 from benchmarks.scene import kinect_frame
 from benchmarks.settings import Settings
 from benchmarks.timing import side_by_side
-from depth_pose_ros import crops, people
-from depth_pose_ros.depth import to_metres
-from depth_pose_ros.estimator import PoseEstimator
-from depth_pose_ros.people import shrink
+from depth_pose_ros.core import crops, detection
+from depth_pose_ros.core.depth import to_metres
+from depth_pose_ros.core.detection import shrink
+from depth_pose_ros.core.estimator import PoseEstimator
 
 
 def run(settings: Settings) -> dict[str, Any]:
     """Milliseconds of each stage of one frame with one person."""
     depth, camera = kinect_frame()
     estimator = PoseEstimator.from_pretrained(
-        settings.model, settings.device, 1, backend=settings.backend, threads=settings.threads
+        settings.model,
+        device=settings.device,
+        max_people=1,
+        backend=settings.backend,
+        threads=settings.threads,
     )
-    runtime, finder = estimator._runtime, estimator._finder
+    runtime, detector = estimator._backend, estimator._detector
     network = runtime.network
-    (find,) = people.find(finder, depth, camera, most=1, run=runtime.find)
+    (find,) = detection.find(detector, depth, camera, most=1, run=runtime.find)
     frame = crops.frame_around(find.centre)
     device = network.gamma.device
     image = torch.from_numpy(crops.cut(depth, camera, frame))[None, None].to(device)
     place = torch.from_numpy(frame.as_array())[None].to(device)
-    small = shrink(depth, camera, finder.config.focal, finder.multiple)[0]
+    small = shrink(depth, camera, detector.config.focal, detector.multiple)[0]
     raw = np.round(depth * 1000).astype(np.uint16)
     with torch.inference_mode():
         output = runtime.fcn(image).clone()  # maps hold until the next call only
@@ -38,7 +42,7 @@ def run(settings: Settings) -> dict[str, Any]:
         (pose,) = estimator.estimate(depth, camera)
         works: dict[str, Callable[[], Any]] = {
             "decode": lambda: to_metres(raw, "16UC1"),
-            "find people": lambda: people.find(finder, depth, camera, run=runtime.find),
+            "find people": lambda: detection.find(detector, depth, camera, run=runtime.find),
             "of that, its network": lambda: runtime.find(small),
             "crop": lambda: crops.cut(depth, camera, frame),
             "FCN": lambda: runtime.fcn(image),
@@ -63,16 +67,16 @@ def _messages() -> Callable[[list[Any]], Any] | None:
     try:
         from std_msgs.msg import Header
 
-        from depth_pose_ros import conversions, markers
-        from depth_pose_ros.identity import identify
+        from depth_pose_ros.core.tracking.person_tracker import identify
+        from depth_pose_ros.ros import markers, messages
     except ImportError:
         return None
     header, style = Header(frame_id="camera"), markers.MarkerStyle(0.05, 0.25, "p", 0.0)
 
     def make(poses: list[Any]) -> None:
         persons = identify(poses)
-        conversions.cloud(header, persons, 0.0)
-        conversions.transforms(header, persons, "p", 0.0)
+        messages.cloud(header, persons, 0.0)
+        messages.transforms(header, persons, "p", 0.0)
         markers.markers(header, persons, style, frozenset())
 
     return make

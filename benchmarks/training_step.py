@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.timing import ratio, side_by_side
-from depth_pose_ros.network.config import compact
-from depth_pose_ros.network.fcn import FcnOutput, build_fcn
-from depth_pose_training import winograd
-from depth_pose_training.factored_fcn import FactoredPaperFcn
+from depth_pose_ros.core.models.config import compact
+from depth_pose_ros.core.models.fcn import FcnOutput, build_fcn
+from depth_pose_training.engine import winograd
+from depth_pose_training.learning.low_rank_fcn import FactoredPaperFcn
 
 
 def step(fcn: nn.Module, crops: Tensor, mixed: bool = False) -> None:

@@ -1,11 +1,18 @@
-"""Fixtures for every test here; the ROS ones are in :mod:`ros_fixtures`."""
+"""Fixtures for every test here; the ROS ones are in :mod:`helpers.ros_fixtures`."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ros_fixtures import Ros, private_domain
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the package helpers/
+sys.path.extend(
+    str(p) for p in Path(__file__).parent.iterdir() if p.is_dir()
+)  # TODO: no test imports a test
+
+from helpers.ros_fixtures import Ros, private_domain
 
 # Before any test module can import rclpy: nothing that the tests send may reach another machine,
 # a robot's own nodes or a test run beside this one.

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_pose_ros.calibration import Calibration, CalibrationError, calibrate
-from depth_pose_ros.camera import Camera, CameraError
+from depth_pose_ros.core.calibration import Calibration, CalibrationError, calibrate
+from depth_pose_ros.core.camera import Camera, CameraError
+from depth_pose_ros.core.depth import DepthError
 from depth_pose_ros.demo.bag_images import decode
 from depth_pose_ros.demo.camera_file import read_camera_file
 from depth_pose_ros.demo.frames import (
@@ -20,7 +21,6 @@ from depth_pose_ros.demo.frames import (
     check_size,
     millimetres,
 )
-from depth_pose_ros.depth import DepthError
 
 if TYPE_CHECKING:
     from rosbags.highlevel import AnyReader
@@ -67,7 +67,7 @@ def is_bag(path: Path) -> bool:
 
 
 def open_bag(path: Path, topic: str | None = None, camera_file: Path | None = None) -> Bag:
-    """Find the depth topic and its intrinsics; the images themselves are read when iterated.
+    """Detection the depth topic and its intrinsics; the images themselves are read when iterated.
 
     Args:
         path: a rosbag2 folder, or a .mcap or .db3 file.

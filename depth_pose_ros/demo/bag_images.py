@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_pose_ros import compressed
-from depth_pose_ros.depth import DepthError, check_layout, to_metres
+from depth_pose_ros.core import compressed_depth
+from depth_pose_ros.core.depth import DepthError, check_layout, to_metres
 
 
 def decode(message: Any) -> NDArray[np.float32]:
@@ -36,7 +36,7 @@ def _decode_raw(message: Any) -> NDArray[np.float32]:
 
 def _decode_compressed(message: Any) -> NDArray[np.float32]:
     if "compressedDepth" in message.format:
-        return compressed.decode(message.format, message.data)
+        return compressed_depth.decode(message.format, message.data)
     data = np.frombuffer(message.data, np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     if image is None or image.dtype != np.uint16 or image.ndim != 2:

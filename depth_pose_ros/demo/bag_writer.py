@@ -1,4 +1,4 @@
-"""Writes serialised messages into a rosbag2 in MCAP, which RViz's and Foxglove's tools open."""
+"""Writes serialized messages into a rosbag2 in MCAP, which RViz's and Foxglove's tools open."""
 
 import threading
 from collections.abc import Mapping

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from depth_pose_ros.camera import Camera, CameraError
+from depth_pose_ros.core.camera import Camera, CameraError
 from depth_pose_ros.demo.frames import DEFAULT_FPS, SourceError
 
 _HELP = (

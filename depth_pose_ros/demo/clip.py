@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_pose_ros.camera import Camera, CameraError
+from depth_pose_ros.core.camera import Camera, CameraError
 from depth_pose_ros.demo.frames import DepthFrame, SourceError, check_size
 
 SUFFIX = ".bin"

@@ -12,7 +12,7 @@ from depth_pose_ros.demo.playback import CAMERA_INFO_TOPIC, DEPTH_TOPIC, add_sou
 from depth_pose_ros.demo.rerun_view import NoRerun, rerun, write_recording
 from depth_pose_ros.demo.session import BAG, NODE, DemoError, Plan, isolate, record
 from depth_pose_ros.demo.sources import open_source
-from depth_pose_ros.demo.summary import summarise
+from depth_pose_ros.demo.summary import summarize
 
 
 def run(args: Sequence[str] | None = None, node: Sequence[str] = NODE) -> int:
@@ -54,7 +54,7 @@ def run(args: Sequence[str] | None = None, node: Sequence[str] = NODE) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     inputs = (DEPTH_TOPIC, CAMERA_INFO_TOPIC)
-    print(summarise(recorder.statistics, inputs, files, output / BAG, output / "node.log"))
+    print(summarize(recorder.statistics, inputs, files, output / BAG, output / "node.log"))
     return 0
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_pose_ros.drawing import Person
+from depth_pose_ros.core.drawing import Person
 
 #: Shots kept at most: the length of the animation, and 40 MB of Kinect v2's images.
 MAX_SHOTS = 90

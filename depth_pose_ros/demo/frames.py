@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_pose_ros.camera import Camera
+from depth_pose_ros.core.camera import Camera
 
 #: Playback rate of a source that does not say its own, Hz.
 DEFAULT_FPS = 15.0

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_pose_ros.camera import Camera
+from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.demo.camera_file import read_camera_file
 from depth_pose_ros.demo.frames import DepthFrame, SourceError, check_size
 
@@ -51,7 +51,7 @@ def read_depth_image(path: Path) -> NDArray[np.uint16]:
         channels = 1 if image.ndim == 2 else image.shape[2]
         raise SourceError(
             f"{path} has {channels} channel(s) of {image.dtype}, a depth image has one 16-bit "
-            "channel of millimetres: is this a colour or an already colourised picture?"
+            "channel of millimetres: is this a color or an already colorized picture?"
         )
     return image.astype(np.uint16, copy=False)
 

@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from depth_pose_ros.camera import Camera
-from depth_pose_ros.demo.film import Shot
-from depth_pose_ros.drawing import (
+from depth_pose_ros.core.camera import Camera
+from depth_pose_ros.core.drawing import (
     LEFT,
     MIDDLE,
     MISSING,
     RIGHT,
     Bounds,
     Image,
-    colourise,
+    colorize,
     draw_skeleton,
     side_view,
 )
+from depth_pose_ros.demo.film import Shot
 
 STILLS = 6  #: pictures left behind
 ANIMATION = "skeletons.gif"
@@ -88,7 +88,7 @@ def picture(shot: Shot, camera: Camera, view: View) -> Image:
     scale = HEIGHT / camera.height
     width = round(camera.width * scale)
     image = cv2.resize(
-        colourise(metres, view.near, view.far), (width, HEIGHT), interpolation=cv2.INTER_NEAREST
+        colorize(metres, view.near, view.far), (width, HEIGHT), interpolation=cv2.INTER_NEAREST
     )
     left: Image = np.asarray(image, dtype=np.uint8)
     for person in shot.people:
@@ -151,17 +151,17 @@ def _write_animation(path: Path, shots: Sequence[Shot], camera: Camera, view: Vi
 
 
 def _palette() -> PillowImage.Image:
-    """The animation's colours: greys for the depth, the bones', and those in between at edges.
+    """The animation's colors: greys for the depth, the bones', and those in between at edges.
 
     One chosen by a picture's content would spend all on the depth, and flicker.
     """
-    colours = [(grey,) * 3 for grey in np.linspace(20, 225, _ANIMATION_GREYS).astype(int).tolist()]
-    colours.append(MISSING)
+    colors = [(grey,) * 3 for grey in np.linspace(20, 225, _ANIMATION_GREYS).astype(int).tolist()]
+    colors.append(MISSING)
     for side in (RIGHT, LEFT, MIDDLE):
         for grey in (30, 110, 200):
             mixes = [np.array(side) * share + grey * (1 - share) for share in (0.35, 0.7)]
-            colours += [(round(b), round(g), round(r)) for b, g, r in (m.tolist() for m in mixes)]
-        colours.append(side)
+            colors += [(round(b), round(g), round(r)) for b, g, r in (m.tolist() for m in mixes)]
+        colors.append(side)
     image = PillowImage.new("P", (1, 1))
-    image.putpalette([channel for colour in colours for channel in reversed(colour)])
+    image.putpalette([channel for color in colors for channel in reversed(color)])
     return image

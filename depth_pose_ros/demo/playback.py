@@ -25,7 +25,7 @@ from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from depth_pose_ros.camera import Camera
+from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.demo.frames import DepthFrame, DepthSource, SourceError
 from depth_pose_ros.demo.read_ahead import read_ahead
 from depth_pose_ros.demo.sources import open_source

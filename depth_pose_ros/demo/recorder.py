@@ -13,13 +13,13 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
-from depth_pose_ros.conversions import CLOUD_DTYPE
+from depth_pose_ros.core.drawing import Person
+from depth_pose_ros.core.skeleton import NUM_JOINTS
 from depth_pose_ros.demo.bag_writer import BagWriter
 from depth_pose_ros.demo.film import Film
 from depth_pose_ros.demo.playback import CAMERA_INFO_TOPIC, DEPTH_TOPIC
 from depth_pose_ros.demo.statistics import Statistics
-from depth_pose_ros.drawing import Person
-from depth_pose_ros.skeleton import NUM_JOINTS
+from depth_pose_ros.ros.messages import CLOUD_DTYPE
 
 JOINTS_TOPIC = "/depth_pose_node/joints"
 MARKERS_TOPIC = "/depth_pose_node/markers"
@@ -77,7 +77,7 @@ class Recorder(Node):
         return all(self.count_publishers(topic) > 0 for topic in TOPICS)
 
     def _listen(self, topic: str, handler: Callable[[str, bytes], None]) -> None:
-        # Serialised, as it goes into the bag.
+        # Serialized, as it goes into the bag.
         kind, callback = TOPICS[topic][0], partial(handler, topic)
         self.create_subscription(kind, topic, callback, QoSProfile(depth=20), raw=True)
 
@@ -119,7 +119,7 @@ def people_in(cloud: PointCloud2) -> list[Person]:
     """The skeletons of a joints cloud, by number; joints that are left out become NaN.
 
     Args:
-        cloud: as :func:`depth_pose_ros.conversions.cloud` makes it.
+        cloud: as :func:`depth_pose_ros.ros.messages.cloud` makes it.
     """
     points = np.frombuffer(cloud.data, CLOUD_DTYPE)
     people = []

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from depth_pose_ros.camera import Camera
+from depth_pose_ros.core.camera import Camera
+from depth_pose_ros.core.drawing import CONFIDENT, Person, side_color
+from depth_pose_ros.core.skeleton import EDGES, JOINTS, NUM_JOINTS
 from depth_pose_ros.demo.film import Shot
-from depth_pose_ros.drawing import CONFIDENT, Person, side_colour
-from depth_pose_ros.skeleton import EDGES, JOINTS, NUM_JOINTS
 
 RECORDING = "skeletons.rrd"
 _JOINT_RADIUS, _BONE_RADIUS = 0.025, 0.01  # metres
@@ -20,7 +20,7 @@ _FAINTEST = 60  # of 255, the opacity at confidence 0
 _POINT_FILL = 0.3
 _BACKGROUND = (24, 26, 32)  # RGB
 _EYE, _LOOK_AT = (2.2, -1.0, -0.6), (0.0, 0.2, 3.0)  # metres in the camera's frame: beside it
-_COLOURS = [side_colour(joint)[::-1] for joint in range(NUM_JOINTS)]  # RGB
+_COLORS = [side_color(joint)[::-1] for joint in range(NUM_JOINTS)]  # RGB
 
 
 class NoRerun(Exception):
@@ -106,13 +106,13 @@ def _blueprint() -> Any:
 def _log_person(rr: ModuleType, stream: Any, person: Person) -> None:
     known = np.flatnonzero(np.isfinite(person.joints).all(axis=1)).tolist()
     opacity = _FAINTEST + (255 - _FAINTEST) * np.clip(person.confidence, 0.0, 1.0)
-    colours = [(*_COLOURS[joint], round(float(opacity[joint]))) for joint in range(NUM_JOINTS)]
+    colors = [(*_COLORS[joint], round(float(opacity[joint]))) for joint in range(NUM_JOINTS)]
     stream.log(
         f"people/{person.id}/joints",
         rr.Points3D(
             person.joints[known],
             radii=_JOINT_RADIUS,
-            colors=[colours[joint] for joint in known],
+            colors=[colors[joint] for joint in known],
             labels=[f"{JOINTS[joint]} {person.confidence[joint]:.0%}" for joint in known],
             show_labels=False,
         ),
@@ -127,6 +127,6 @@ def _log_person(rr: ModuleType, stream: Any, person: Person) -> None:
         rr.LineStrips3D(
             [person.joints[[a, b]] for a, b in bones],
             radii=_BONE_RADIUS,
-            colors=[colours[b] for _, b in bones],
+            colors=[colors[b] for _, b in bones],
         ),
     )

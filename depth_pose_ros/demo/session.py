@@ -23,7 +23,7 @@ from depth_pose_ros.demo.transport import large_images
 
 #: The node under its own name, fed by the player.
 NODE = (
-    *("-m", "depth_pose_ros.main", "--ros-args"),
+    *("-m", "depth_pose_ros.ros.main", "--ros-args"),
     *("-r", f"depth/image:={DEPTH_TOPIC}", "-r", f"depth/camera_info:={CAMERA_INFO_TOPIC}"),
 )
 PLAYER = ("-m", "depth_pose_ros.demo.player")

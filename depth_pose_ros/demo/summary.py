@@ -7,7 +7,7 @@ from depth_pose_ros.demo.recorder import JOINTS_TOPIC, TOPICS
 from depth_pose_ros.demo.statistics import Statistics
 
 
-def summarise(
+def summarize(
     statistics: Statistics, inputs: Sequence[str], files: Sequence[Path], bag: Path, log: Path
 ) -> str:
     """Traffic by topic, latency, people, and where the results are.

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_pose_ros.camera import Camera
+from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.demo.frames import DepthFrame, SourceError
 
 FPS = 30.0
 WIDTH, HEIGHT = 320, 240
 #: Kinect v1 at half resolution.  The SDK's images are mirrored; flipped back, the nominal principal
 #: point 160 would become 319 - 160, but then every skeleton of the dataset lies 1.7 pixels beside
-#: its person (depth_pose_training.datasets.utd_registration).
+#: its person (depth_pose_training.commands.utd_registration).
 CAMERA = Camera(fx=285.63, fy=285.63, cx=160.7, cy=120.0, width=WIDTH, height=HEIGHT)
 
 

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from depth_pose_ros.network.readout import LEAST_DOUBT
-from depth_pose_ros.skeleton import NUM_JOINTS
+from depth_pose_ros.core.models.decode import LEAST_DOUBT
+from depth_pose_ros.core.skeleton import NUM_JOINTS
 
 Array = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def reliability(confidence: Array, right: NDArray[np.bool_]) -> Reliability:
 
 
 def calibrate(confidence: Array, calibration: Array) -> Array:
-    """(N, 19) by (19, 2); :func:`depth_pose_ros.network.readout.calibrated` in numpy."""
+    """(N, 19) by (19, 2); :func:`depth_pose_ros.core.models.decode.calibrated` in numpy."""
     z = logit(np.clip(confidence, LEAST_DOUBT, 1 - LEAST_DOUBT))
     result: Array = expit(calibration[:, 0] * z + calibration[:, 1])
     return result

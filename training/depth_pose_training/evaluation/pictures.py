@@ -7,8 +7,8 @@ import numpy as np
 from cv2.typing import MatLike
 from numpy.typing import NDArray
 
-from depth_pose_ros.skeleton import EDGES, PARENTS
-from depth_pose_training.datasets.base import LabelledFrame, LabelledFrames
+from depth_pose_ros.core.skeleton import EDGES, PARENTS
+from depth_pose_training.data.datasets.base import LabelledFrame, LabelledFrames
 from depth_pose_training.evaluation.predictions import Predictions
 
 TRUTH = (80, 220, 80)  #: BGR, green
@@ -45,10 +45,10 @@ def draw(frame: LabelledFrame, pixels: NDArray[np.float64], caption: str) -> Mat
     centre = (scale - 1) / 2
     _skeleton(image, frame.pixels * scale + centre, TRUTH)
     _skeleton(image, np.asarray(pixels, dtype=np.float64) * scale + centre, ESTIMATE)
-    for row, (text, colour) in enumerate(
+    for row, (text, color) in enumerate(
         ((caption, (255, 255, 255)), ("truth", TRUTH), ("estimate", ESTIMATE))
     ):
-        cv2.putText(image, text, (8, 24 + 22 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, 1)
+        cv2.putText(image, text, (8, 24 + 22 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.6, color, 1)
     return image
 
 
@@ -78,10 +78,10 @@ def side_by_side(frame: LabelledFrame, pixels: NDArray[np.float64], caption: str
     grey = cv2.cvtColor(_grey(frame.depth[y0:y1, x0:x1]), cv2.COLOR_GRAY2BGR)
     grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
     halves = []
-    for places, colour, name in ((frame.pixels, TRUTH, "truth"), (estimate, ESTIMATE, "estimate")):
+    for places, color, name in ((frame.pixels, TRUTH, "truth"), (estimate, ESTIMATE, "estimate")):
         image = grey.copy()
-        _skeleton(image, (places - (x0, y0) + 0.5) * scale - 0.5, colour)
-        cv2.putText(image, name, (8, 44), cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, 1)
+        _skeleton(image, (places - (x0, y0) + 0.5) * scale - 0.5, color)
+        cv2.putText(image, name, (8, 44), cv2.FONT_HERSHEY_SIMPLEX, 0.6, color, 1)
         halves.append(image)
     both = np.concatenate(halves, axis=1)
     cv2.putText(both, caption, (8, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 1)
@@ -130,7 +130,7 @@ def _grey(depth: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.where(seen, _BACKGROUND + shade * (255 - _BACKGROUND), 0).astype(np.uint8)
 
 
-def _skeleton(image: MatLike, points: NDArray, colour: tuple[int, int, int]) -> None:
+def _skeleton(image: MatLike, points: NDArray, color: tuple[int, int, int]) -> None:
     known = np.isfinite(points).all(-1)
     # Far outside the image OpenCV's integers overflow.
     corners = np.clip(np.where(known[:, None], points, 0), -10000, 10000).round().astype(int)
@@ -138,6 +138,6 @@ def _skeleton(image: MatLike, points: NDArray, colour: tuple[int, int, int]) -> 
         while parent >= 0 and not known[parent]:  # a dataset without Neck: from its parent on
             parent = PARENTS[parent]
         if parent >= 0 and known[child]:
-            cv2.line(image, corners[parent].tolist(), corners[child].tolist(), colour, 2)
+            cv2.line(image, corners[parent].tolist(), corners[child].tolist(), color, 2)
     for point in corners[known]:
-        cv2.circle(image, point.tolist(), 4, colour, -1)
+        cv2.circle(image, point.tolist(), 4, color, -1)

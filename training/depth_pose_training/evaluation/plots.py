@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from depth_pose_ros.skeleton import JOINTS
+from depth_pose_ros.core.skeleton import JOINTS
 
 
 def plot_curves(summaries: Mapping[str, dict], path: Path) -> None:
-    """PDJ curves, a colour per estimator; dashed as estimated, solid adapted to the dataset."""
+    """PDJ curves, a color per estimator; dashed as estimated, solid adapted to the dataset."""
     from matplotlib.figure import Figure  # only plots need matplotlib
 
     figure = Figure(figsize=(6, 4.5), layout="constrained")

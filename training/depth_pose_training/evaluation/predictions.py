@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from depth_pose_ros.camera import Camera
-from depth_pose_ros.pose import Pose
-from depth_pose_ros.skeleton import INDEX, NUM_JOINTS
-from depth_pose_training.datasets.base import LabelledFrame
+from depth_pose_ros.core.camera import Camera
+from depth_pose_ros.core.pose import Pose
+from depth_pose_ros.core.skeleton import INDEX, NUM_JOINTS
+from depth_pose_training.data.datasets.base import LabelledFrame
 
 Array = NDArray[np.float64]
 #: A find so far from a person, metres, is not that person.

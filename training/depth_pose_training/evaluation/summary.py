@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_pose_ros.skeleton import JOINTS
-from depth_pose_training import metrics
-from depth_pose_training.datasets.adapter import JointAdapter
+from depth_pose_ros.core.skeleton import JOINTS
+from depth_pose_training.data.datasets.adapter import JointAdapter
+from depth_pose_training.evaluation import metrics
 from depth_pose_training.evaluation.predictions import Predictions
 
 Array = NDArray[np.float64]
@@ -17,14 +17,14 @@ MAP_DISTANCE = 0.10  #: metres
 
 @dataclass(frozen=True)
 class Errors:
-    """Errors of every joint of every frame, as :mod:`depth_pose_training.metrics` gives them.
+    """Errors of every joint of every frame, as :mod:`depth_pose_training.evaluation.metrics` gives them.
 
     Attributes:
-        normalised: (N, 19) pixel distances in torso diameters.
+        normalized: (N, 19) pixel distances in torso diameters.
         position: (N, 19) 3-D distances in metres.
     """
 
-    normalised: Array
+    normalized: Array
     position: Array
 
     @classmethod
@@ -35,15 +35,15 @@ class Errors:
             joints = adapter.apply(joints)
             pixels = np.stack([c.project(j) for c, j in zip(p.cameras, joints, strict=True)])
         return cls(
-            metrics.normalised_distances(pixels, p.true_pixels, p.valid, torso_top),
+            metrics.normalized_distances(pixels, p.true_pixels, p.valid, torso_top),
             metrics.position_errors(joints, p.true_joints, p.valid),
         )
 
     def summary(self) -> dict:
         """Numbers by name, plain types only; None where nothing was measured."""
-        pdj = metrics.pdj(self.normalised)
-        per_joint = metrics.detected_per_joint(self.normalised, metrics.PDJ_THRESHOLDS)
-        curve = metrics.pdj(self.normalised, metrics.CURVE_THRESHOLDS)
+        pdj = metrics.pdj(self.normalized)
+        per_joint = metrics.detected_per_joint(self.normalized, metrics.PDJ_THRESHOLDS)
+        curve = metrics.pdj(self.normalized, metrics.CURVE_THRESHOLDS)
         precision = metrics.detected_per_joint(self.position, [MAP_DISTANCE])[0]
         return {
             "pdj": _by_threshold(pdj),
@@ -68,7 +68,7 @@ class Errors:
         }
 
 
-def summarise(p: Predictions, torso_top: str, adapter: JointAdapter | None = None) -> dict:
+def summarize(p: Predictions, torso_top: str, adapter: JointAdapter | None = None) -> dict:
     """All numbers of one estimator; "adapted" only where there is an adapter."""
     there = p.labelled
     summary = {

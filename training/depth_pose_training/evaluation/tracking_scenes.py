@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_pose_ros.pose import Pose
-from depth_pose_ros.skeleton import INDEX, JOINTS, NUM_JOINTS
+from depth_pose_ros.core.pose import Pose
+from depth_pose_ros.core.skeleton import INDEX, JOINTS, NUM_JOINTS
 
 Array = NDArray[np.float64]
 

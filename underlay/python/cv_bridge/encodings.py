@@ -15,11 +15,11 @@ class CvBridgeError(TypeError):
 
 
 class Encoding(NamedTuple):
-    """A pixel: its numbers, how many, and their colours (None where they are not colours)."""
+    """A pixel: its numbers, how many, and their colors (None where they are not colors)."""
 
     dtype: np.dtype
     channels: int
-    colour: str | None
+    color: str | None
 
 
 _DEPTHS = {
@@ -31,8 +31,8 @@ _DEPTHS = {
     "32F": "float32",
     "64F": "float64",
 }
-_COLOURS = {"mono": 1, "bgr": 3, "rgb": 3, "bgra": 4, "rgba": 4}
-_COLOUR_CODE = {"mono": "GRAY", "bgr": "BGR", "rgb": "RGB", "bgra": "BGRA", "rgba": "RGBA"}
+_COLORS = {"mono": 1, "bgr": 3, "rgb": 3, "bgra": 4, "rgba": 4}
+_COLOR_CODE = {"mono": "GRAY", "bgr": "BGR", "rgb": "RGB", "bgra": "BGRA", "rgba": "RGBA"}
 
 
 def parse(name: str) -> Encoding:
@@ -44,14 +44,14 @@ def parse(name: str) -> Encoding:
     if matched := re.fullmatch(r"(8U|8S|16U|16S|32S|32F|64F)C([1-4])", name):
         return Encoding(np.dtype(_DEPTHS[matched[1]]), int(matched[2]), None)
     if matched := re.fullmatch(r"(mono|bgra?|rgba?)(8|16)", name):
-        return Encoding(np.dtype(f"uint{matched[2]}"), _COLOURS[matched[1]], matched[1])
+        return Encoding(np.dtype(f"uint{matched[2]}"), _COLORS[matched[1]], matched[1])
     if matched := re.fullmatch(r"bayer_(?:rggb|bggr|gbrg|grbg)(8|16)", name):
         return Encoding(np.dtype(f"uint{matched[1]}"), 1, None)
     raise CvBridgeError(f"Unrecognized image encoding [{name}]")
 
 
 def name_of(image: Array) -> str:
-    """The encoding of an array (H, W) or (H, W, C) whose colours are not known.
+    """The encoding of an array (H, W) or (H, W, C) whose colors are not known.
 
     Raises:
         CvBridgeError: a type of number or a number of channels that no encoding has.
@@ -66,7 +66,7 @@ def name_of(image: Array) -> str:
 def convert(image: Array, source: str, target: str) -> Array:
     """Convert an image's encoding as ``cv_bridge`` does.
 
-    Between colours, and between 8 and 16 bits of colour, values keep their meaning (255 becomes
+    Between colors, and between 8 and 16 bits of color, values keep their meaning (255 becomes
     65535); between plain numbers (16UC1 to 32FC1) they are cast.
 
     Raises:
@@ -75,8 +75,8 @@ def convert(image: Array, source: str, target: str) -> Array:
     if source == target:
         return image
     have, want = parse(source), parse(target)
-    if want.colour is None or have.colour is None:
-        if have.colour != want.colour and have.colour is None:
+    if want.color is None or have.color is None:
+        if have.color != want.color and have.color is None:
             raise CvBridgeError(
                 f"[{source}] is not a color format, but [{target}] is: "
                 "the conversion does not make sense"
@@ -89,7 +89,7 @@ def convert(image: Array, source: str, target: str) -> Array:
     if have.dtype != want.dtype:
         scale = np.iinfo(want.dtype).max / np.iinfo(have.dtype).max
         image = np.rint(image * scale).astype(want.dtype)
-    if have.colour != want.colour:
-        code = f"COLOR_{_COLOUR_CODE[have.colour]}2{_COLOUR_CODE[want.colour]}"
+    if have.color != want.color:
+        code = f"COLOR_{_COLOR_CODE[have.color]}2{_COLOR_CODE[want.color]}"
         image = cv2.cvtColor(np.ascontiguousarray(image), getattr(cv2, code))
     return image

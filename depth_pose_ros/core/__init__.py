@@ -1,0 +1,1 @@
+"""The pose estimator, without ROS: depth image and camera in, skeletons and tracks out."""

@@ -1,0 +1,110 @@
+"""How long a person's bones are, and what that says of a skeleton."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depth_pose_ros.core.skeleton import EDGE_CHILDREN, EDGE_PARENTS, EDGES, FLIP_INDEX, NUM_JOINTS
+
+Array = NDArray[np.float64]
+
+_PARENT = np.array(EDGE_PARENTS)
+_CHILD = np.array(EDGE_CHILDREN)
+#: The same bone of the other side: people are symmetric.
+_TWIN = np.array([int(np.flatnonzero(FLIP_INDEX[child] == _CHILD)[0]) for child in _CHILD])
+_DEGREE = np.bincount(np.concatenate((_PARENT, _CHILD)), minlength=NUM_JOINTS)[:, None]
+
+_KEPT = 90  # frames
+_LEAST_CONFIDENCE = 0.3  # of both ends, for a length to count
+_SETTLED = 10.0  # sum of confidences (both sides') after which a length is believed
+#: Metres that a bone's length may be off: its ends are no points, and spines bend.
+_LENGTH_NOISE = 0.02
+_SWEEPS = 4
+_STRETCH, _STRETCH_NOISE = 1.3, 0.08  # longer than this is not this person's bone; metres
+
+
+def lengths(joints: Array) -> Array:
+    """(..., 19, 3) metres -> (..., 18) metres, in the order of the skeleton's edges."""
+    norm: Array = np.linalg.norm(joints[..., _CHILD, :] - joints[..., _PARENT, :], axis=-1)
+    return norm
+
+
+def weighted_median(values: Array, weights: Array) -> Array:
+    """(N, E) values and weights -> (E,): half of the weight lies at or below it.
+
+    NaN where all weights are 0.
+    """
+    order = np.argsort(values, axis=0)
+    cumulated = np.take_along_axis(weights, order, 0).cumsum(0)
+    row = (cumulated < cumulated[-1] / 2).sum(0)
+    picked = np.take_along_axis(values, np.take_along_axis(order, row[None], 0), 0)[0]
+    return np.where(cumulated[-1] > 0, picked, np.nan)
+
+
+class Bones:
+    """Running weighted medians of one person's bone lengths, left and right together.
+
+    Attributes:
+        length: (18,) metres, NaN as long as it is not known.
+    """
+
+    def __init__(self) -> None:
+        self._values = np.zeros((_KEPT, len(EDGES)))
+        self._weights = np.zeros((_KEPT, len(EDGES)))
+        self._next = 0
+        self.length = np.full(len(EDGES), np.nan)
+
+    def learn(self, joints: Array, confidence: Array) -> None:
+        """Take in one frame's measurement: (19, 3) metres and (19,) in [0, 1]."""
+        sure = np.minimum(confidence[_PARENT], confidence[_CHILD])
+        self._values[self._next] = lengths(joints)
+        self._weights[self._next] = np.where(sure >= _LEAST_CONFIDENCE, sure, 0.0)
+        self._next = (self._next + 1) % _KEPT
+        values = np.concatenate((self._values, self._values[:, _TWIN]))
+        weights = np.concatenate((self._weights, self._weights[:, _TWIN]))
+        median = weighted_median(values, weights)
+        self.length = np.where(weights.sum(0) >= _SETTLED, median, np.nan)
+
+    def plausible(self, joints: Array) -> Array:
+        """(19, 3) -> (19,) in [0, 1]: low beyond a bone far too long, as one that ends in
+        somebody else's hand."""
+        limit = _STRETCH * self.length
+        excess = np.maximum(np.nan_to_num(lengths(joints) - limit), 0.0)
+        own = np.exp(-((excess / _STRETCH_NOISE) ** 2))
+        result = np.ones(NUM_JOINTS)
+        for (parent, child), value in zip(EDGES, own, strict=True):  # parents come first
+            result[child] = result[parent] * value
+        return result
+
+    def difference(self, joints: Array, confidence: Array) -> float:
+        """Mean difference to a skeleton's lengths, metres; 0 while nothing is known."""
+        weight = np.minimum(confidence[_PARENT], confidence[_CHILD])
+        weight = np.where(np.isfinite(self.length) & (weight >= _LEAST_CONFIDENCE), weight, 0.0)
+        off = np.abs(np.nan_to_num(lengths(joints) - self.length))
+        return float((weight * off).sum() / max(weight.sum(), 1e-9))
+
+    def pull(self, joints: Array, variance: Array) -> Array:
+        """Move joints softly towards the known lengths.
+
+        Every bone is a measurement of its length with deviation 2 cm; joints move along it by
+        their share of the variance, so that sure ones stay where they are.
+
+        Args:
+            joints: (19, 3) metres.
+            variance: (19,) square metres, of each joint.
+
+        Returns:
+            (19, 3) metres.
+        """
+        known = np.isfinite(self.length)
+        parent, child = variance[_PARENT], variance[_CHILD]
+        strength = np.where(known, 1 / (parent + child + _LENGTH_NOISE**2), 0.0)[:, None]
+        joints = joints.copy()
+        for _ in range(_SWEEPS):
+            bone = joints[_CHILD] - joints[_PARENT]
+            norm = np.maximum(np.linalg.norm(bone, axis=1, keepdims=True), 1e-6)
+            excess = (norm - np.nan_to_num(self.length)[:, None]) * bone / norm * strength
+            move = np.zeros_like(joints)
+            np.add.at(move, _PARENT, parent[:, None] * excess)
+            np.add.at(move, _CHILD, -child[:, None] * excess)
+            joints += move / _DEGREE
+        return joints

@@ -1,0 +1,145 @@
+"""compressedDepth, decoded from messages that an encoder of the test's own makes."""
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from test_rvl import encode
+
+from depth_pose_ros.core.compressed_depth import decode
+from depth_pose_ros.core.depth import DepthError
+
+WIDTH, HEIGHT = 64, 48
+
+
+def png(pixels: np.ndarray, color_type: int = 0) -> bytes:
+    """A PNG (ISO/IEC 15948) of 16-bit grey pixels, written by hand: no filter, one IDAT."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    height, width = pixels.shape[:2]
+    header = struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    )
+
+
+def rvl(pixels: np.ndarray) -> bytes:
+    height, width = pixels.shape
+    return struct.pack("<II", width, height) + encode(pixels)
+
+
+CODES = {"png": png, "rvl": rvl}
+
+
+def message(pixels: np.ndarray, a: float = 0.0, b: float = 0.0, code: str = "png") -> bytes:
+    return struct.pack("<iff", 0, a, b) + CODES[code](pixels)
+
+
+def quantized(metres: np.ndarray, code: str) -> bytes:
+    """32FC1, pixel by pixel as the format says: value = a / depth + b, 0 beyond the farthest."""
+    quantization, farthest = 100.0, 10.0
+    a = quantization * (quantization + 1.0)
+    b = 1.0 - a / farthest
+    values = np.zeros(metres.shape, np.uint16)
+    for index, depth in np.ndenumerate(metres):
+        if depth < farthest:
+            values[index] = int(a / depth + b)
+    return message(values, a, b, code)
+
+
+@pytest.fixture
+def metres() -> np.ndarray:
+    rng = np.random.default_rng(3)
+    image = rng.uniform(0.5, 8.0, (HEIGHT, WIDTH)).astype(np.float32)
+    image[:5] = np.nan
+    return image
+
+
+@pytest.mark.parametrize(
+    ("format_", "code"),
+    [
+        ("16UC1; compressedDepth", "png"),
+        ("16UC1; compressedDepth png", "png"),
+        ("mono16; compressedDepth png", "png"),
+        ("16UC1; compressedDepth rvl", "rvl"),
+        ("16UC1;compressedDepth rvl", "rvl"),
+    ],
+)
+def test_millimetres_come_back_as_they_were(metres, format_, code):
+    pixels = np.nan_to_num(metres * 1000).astype(np.uint16)
+    decoded = decode(format_, message(pixels, code=code))
+    assert decoded.dtype == np.float32
+    np.testing.assert_allclose(decoded, pixels * np.float32(0.001), rtol=1e-6)
+    assert not decoded[:5].any()
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_metres_come_back_as_exactly_as_they_were_quantized(metres, code):
+    decoded = decode(f"32FC1; compressedDepth {code}", quantized(metres, code))
+    assert not decoded[:5].any(), "NaN is sent as 0 and means nothing was measured"
+    # One step of 1 / depth is 1 / a, so of depth at most depth^2 / a.
+    step = metres[5:] ** 2 / (100.0 * 101.0)
+    assert (np.abs(decoded[5:] - metres[5:]) <= 1.01 * step).all()
+
+
+def test_our_png_is_one():
+    """Or the tests here would prove nothing."""
+    pixels = np.arange(WIDTH * HEIGHT, dtype=np.uint16).reshape(HEIGHT, WIDTH)
+    read = cv2.imdecode(np.frombuffer(png(pixels), np.uint8), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(read, pixels)
+
+
+PIXELS = np.full((HEIGHT, WIDTH), 2000, np.uint16)
+GOOD, GOOD_RVL = message(PIXELS), message(PIXELS, code="rvl")
+EIGHT_BIT = cv2.imencode(".png", np.zeros((HEIGHT, WIDTH), np.uint8))[1].tobytes()
+JPEG = cv2.imencode(".jpg", np.zeros((HEIGHT, WIDTH), np.uint8))[1].tobytes()
+BAD = {
+    "nothing": ("16UC1; compressedDepth png", b"", "truncated"),
+    "header only": ("16UC1; compressedDepth png", GOOD[:12], "truncated"),
+    "half a PNG": ("16UC1; compressedDepth png", GOOD[: len(GOOD) // 2], "damaged"),
+    "a PNG's first bytes": ("16UC1; compressedDepth png", GOOD[:22], "not a PNG"),
+    "no header": ("16UC1; compressedDepth png", png(PIXELS), "not a PNG"),
+    "a JPEG": ("16UC1; compressedDepth png", GOOD[:12] + JPEG, "not a PNG"),
+    "8 bits": ("16UC1; compressedDepth png", GOOD[:12] + EIGHT_BIT, "16-bit grey"),
+    "another code": ("16UC1; compressedDepth zstd", GOOD, "parameter format be png or rvl"),
+    "a PNG called RVL": ("16UC1; compressedDepth rvl", GOOD, "damaged"),
+    "RVL called PNG": ("16UC1; compressedDepth png", GOOD_RVL, "not a PNG"),
+    "RVL's header only": ("16UC1; compressedDepth rvl", GOOD_RVL[:20], "truncated"),
+    "half of RVL": ("16UC1; compressedDepth rvl", GOOD_RVL[: len(GOOD_RVL) // 2], "truncated"),
+    "tiny RVL": ("16UC1; compressedDepth rvl", message(PIXELS[:3, :3], code="rvl"), "3 x 3 pixels"),
+    "color's transport": ("16UC1; png compressed ", GOOD, "not compressed depth"),
+    "color": ("bgr8; jpeg compressed bgr8", GOOD, "not compressed depth"),
+    "no format": ("", GOOD, "not compressed depth"),
+    "tiny": ("16UC1; compressedDepth png", message(PIXELS[:3, :3]), "3 x 3 pixels"),
+    "NaN quantization": ("32FC1; compressedDepth png", message(PIXELS, np.nan), "quantization"),
+    "no quantization": ("32FC1; compressedDepth png", GOOD, "quantization"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_data_are_refused_with_a_reason(kind):
+    format_, data, complaint = BAD[kind]
+    with pytest.raises(DepthError, match=complaint):
+        decode(format_, data)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_bomb_is_not_unpacked(code):
+    """An image of a few bytes may claim to be of any size."""
+    good, at, order = {"png": (GOOD, 12 + 16, ">"), "rvl": (GOOD_RVL, 12, "<")}[code]
+    huge = bytearray(good)
+    huge[at : at + 8] = struct.pack(f"{order}II", 60_000, 60_000)
+    with pytest.raises(DepthError, match="60000 x 60000"):
+        decode(f"16UC1; compressedDepth {code}", bytes(huge))
+
+
+def test_quantization_that_puts_values_behind_the_camera_gives_no_depth():
+    decoded = decode("32FC1; compressedDepth png", message(PIXELS, a=100.0, b=3000.0))
+    assert not decoded.any()

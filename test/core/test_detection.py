@@ -1,0 +1,184 @@
+"""The person detector: resampling, and reading people from its maps."""
+
+import numpy as np
+import pytest
+import torch
+
+from depth_pose_ros.core.camera import Camera
+from depth_pose_ros.core.detection import (
+    SAME_POSE,
+    SPINE_TO_SURFACE,
+    distinct,
+    find,
+    from_bones,
+    least_pose_score,
+    person_score,
+    pick,
+    shrink,
+)
+from depth_pose_ros.core.models.config import ConfigError
+from depth_pose_ros.core.models.detector import (
+    DetectorConfig,
+    DetectorOutput,
+    PersonDetector,
+    build_detector,
+)
+from depth_pose_ros.core.skeleton import EDGES, INDEX
+from helpers.poses import standing
+
+CAMERA = Camera(110.0, 110.0, 79.5, 63.5, 160, 128)
+
+
+def maps(people: list[tuple[int, int, float, float]]) -> DetectorOutput:
+    """Maps of 32 x 40 cells with people at (row, column, z, logit)."""
+    heat = torch.full((1, 32, 40), -6.0)
+    offset = torch.zeros(1, 2, 32, 40)
+    depth = torch.full((1, 32, 40), 2.0)
+    for row, column, z, logit in people:
+        heat[0, row, column] = logit
+        depth[0, row, column] = z
+        offset[0, :, row, column] = torch.tensor((1.0, -1.0))
+    return DetectorOutput(heat, offset, depth)
+
+
+def test_people_are_picked_surest_first_where_the_maps_say() -> None:
+    finds = pick(maps([(10, 12, 2.0, 1.0), (20, 30, 3.0, 3.0)]), CAMERA, 4, 0.35, 6)
+    assert [f.score for f in finds] == pytest.approx([0.9526, 0.7311], abs=1e-3)
+    u, v, z = 30 * 4 + 1.0, 20 * 4 - 1.0, 3.0
+    spine = CAMERA.back_project((u, v), z)
+    np.testing.assert_allclose(finds[0].centre, spine * (z - SPINE_TO_SURFACE) / z, atol=1e-6)
+
+
+def test_neighbours_of_a_maximum_and_the_same_person_twice_count_once() -> None:
+    finds = pick(maps([(10, 12, 2.0, 2.0), (10, 13, 2.0, 1.0), (12, 14, 2.05, 0.5)]), CAMERA, 4,
+                 0.35, 6)  # fmt: skip
+    assert len(finds) == 1
+
+
+def test_two_people_behind_each_other_are_two() -> None:
+    assert len(pick(maps([(10, 12, 2.0, 2.0), (10, 15, 3.0, 1.0)]), CAMERA, 4, 0.35, 6)) == 2
+
+
+def test_no_more_than_asked_for_and_none_below_the_threshold() -> None:
+    crowd = [(r, c, 2.0, 1.0 + r / 100) for r in (4, 14, 24) for c in (4, 14, 24, 34)]
+    assert len(pick(maps(crowd), CAMERA, 4, 0.35, 3)) == 3
+    assert pick(maps(crowd), CAMERA, 4, 0.9, 6) == []
+    assert pick(maps([(10, 10, 0.1, 5.0)]), CAMERA, 4, 0.35, 6) == []  # in the lens
+
+
+def test_nobody_is_picked_beyond_the_farthest() -> None:
+    there = maps([(10, 12, 2.0, 1.0), (20, 30, 6.0, 3.0)])
+    (near,) = pick(there, CAMERA, 4, 0.35, 1, farthest=5.5)
+    assert near.centre[2] == pytest.approx(2.0 - SPINE_TO_SURFACE)
+    assert len(pick(there, CAMERA, 4, 0.35, 6, farthest=6.5)) == 2
+
+
+@pytest.mark.parametrize(
+    "camera",
+    [
+        Camera(365.0, 365.0, 255.5, 211.5, 512, 424),
+        Camera(1081.0, 1081.0, 959.5, 539.5, 1920, 1080),
+        Camera(60.0, 60.0, 39.5, 29.5, 80, 60),
+        Camera(504.0, 470.0, 320.0, 288.0, 640, 576),
+    ],
+)
+def test_shrinking_keeps_rays(camera: Camera) -> None:
+    point = np.array((0.2, 0.1, 2.0))
+    u, v = camera.project(point)
+    depth = np.full((camera.height, camera.width), np.nan, np.float32)
+    reach = max(1, round(camera.fx * 0.04))
+    depth[round(v) - reach : round(v) + reach + 1, round(u) - reach : round(u) + reach + 1] = 2.0
+    small, small_camera = shrink(depth, camera, 110.0, 16)
+    assert small.shape[0] % 16 == small.shape[1] % 16 == 0
+    assert np.isfinite(small).all()
+    rows, columns = np.nonzero(small)
+    expected = small_camera.project(point)
+    assert (columns.mean(), rows.mean()) == pytest.approx(
+        tuple(expected), abs=0.7 * max(1.0, 110 / camera.fx)
+    )
+
+
+def test_the_network_takes_any_multiple_and_finds_in_any_image() -> None:
+    torch.manual_seed(0)
+    detector = PersonDetector(DetectorConfig()).eval()
+    output = detector(torch.rand(2, 96, 144))
+    assert output.heat.shape == (2, 24, 36)
+    assert output.offset.shape == (2, 2, 24, 36)
+    for shape in ((424, 512), (60, 80), (33, 47)):
+        camera = Camera(300.0, 300.0, shape[1] / 2, shape[0] / 2, shape[1], shape[0])
+        for depth in (np.zeros(shape, np.float32), np.full(shape, np.nan, np.float32)):
+            assert isinstance(find(detector, depth, camera), list)
+
+
+def test_configuration_round_trip_and_refusal() -> None:
+    config = DetectorConfig(focal=90.0, channels=(8, 16, 24, 32))
+    assert DetectorConfig.from_json(config.to_json()) == config
+    assert build_detector(config.to_json()).config == config
+    with pytest.raises(ConfigError, match="detector's configuration"):
+        DetectorConfig.from_json('{"focal": "near"}')
+
+
+@pytest.mark.parametrize(
+    ("found", "pose", "expected"),
+    [(0.3, 0.3, 0.3), (0.5, 0.9, 0.75), (0.9, 0.5, 0.75), (0.2, 0.8, 0.5), (0.0, 0.9, 0.0),
+     (1.0, 0.4, 1.0), (0.0, 1.0, 0.5)],
+)  # fmt: skip
+def test_a_persons_score_is_the_geometric_mean_of_odds(
+    found: float, pose: float, expected: float
+) -> None:
+    assert person_score(found, pose) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("find", [0.1, 0.5, 0.93])
+@pytest.mark.parametrize("person", [0.05, 0.5, 0.9])
+def test_the_least_pose_score_is_just_enough(find: float, person: float) -> None:
+    assert person_score(find, least_pose_score(find, person)) == pytest.approx(person)
+
+
+def test_the_least_pose_score_at_the_ends() -> None:
+    assert least_pose_score(0.4, 0.0) == 0.0
+    assert least_pose_score(1.0, 0.7) == 0.0  # a sure find is enough by itself
+    assert least_pose_score(0.0, 0.7) == 1.0
+
+
+def test_a_pose_on_a_surer_one_is_dropped_and_a_neighbour_is_not() -> None:
+    body = standing().joints.astype(np.float64)
+    again = body + (0.0, 0.0, 0.7 * SAME_POSE)
+    again[15:] += 0.5  # some limbs elsewhere do not make another person
+    neighbour = body - (0.5, 0.0, 0.0)
+    poses = np.stack((again, neighbour, body))
+    assert distinct(poses, np.array((0.6, 0.7, 0.9))) == [2, 1]
+    assert distinct(poses, np.array((0.95, 0.7, 0.9))) == [0, 1]
+    assert distinct(poses[:1], np.array((0.1,))) == [0]
+    assert distinct(np.zeros((0, 19, 3)), np.zeros(0)) == []
+
+
+def test_a_whole_body_read_into_anothers_legs_is_dropped() -> None:
+    body = standing().joints.astype(np.float64)
+    hips = body[[INDEX["LeftHip"], INDEX["RightHip"]]].mean(0)
+    feet = body[[INDEX["LeftFoot"], INDEX["RightFoot"]]].mean(0)
+    head, foot = body[:, 1].min(), body[:, 1].max()
+    share = (body[:, 1] - head) / (foot - head)
+    small = hips + share[:, None] * (feet - hips)
+    small[:, 0] += 0.5 * (body[:, 0] - hips[0])
+    assert np.median(np.linalg.norm(small - body, axis=1)) > SAME_POSE
+    poses = np.stack((body, small))
+    assert distinct(poses, np.array((0.9, 0.8))) == [0]
+    behind = small + (0.0, 0.0, 0.4)
+    assert distinct(np.stack((body, behind)), np.array((0.9, 0.8))) == [0, 1]
+
+
+def test_distances_from_bones_are_those_of_a_naive_version() -> None:
+    rng = np.random.default_rng(3)
+    joints, bodies = rng.normal(size=(19, 3)), rng.normal(size=(2, 19, 3))
+    bodies[1, EDGES[0].child] = bodies[1, EDGES[0].parent]  # a bone of no length
+    for body, given in zip(bodies, from_bones(joints, bodies), strict=True):
+        for joint, distance in zip(joints, given, strict=True):
+            points = (
+                body[e.parent] + t * (body[e.child] - body[e.parent])
+                for e in EDGES
+                for t in np.linspace(0, 1, 1001)
+            )
+            assert distance == pytest.approx(
+                min(np.linalg.norm(joint - point) for point in points), abs=3e-3
+            )

@@ -1,0 +1,163 @@
+"""Camera presets, the RViz view and the launch files."""
+
+import ast
+import importlib.util
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PRESETS = sorted((ROOT / "config").glob("*.yaml"))
+LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
+
+
+def test_the_promised_cameras_have_presets():
+    assert {path.stem for path in PRESETS} >= {
+        "kinect2_sd",
+        "kinect2_qhd",
+        "azure_kinect",
+        "realsense",
+        "orbbec",
+        "openni2",
+    }
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_a_preset_names_both_topics_a_frame_and_known_parameters(path):
+    preset = yaml.safe_load(path.read_text())
+    assert set(preset) == {"topics", "frame", "parameters"}
+    assert set(preset["topics"]) == {"depth/image", "depth/camera_info"}
+    depth, info = preset["topics"].values()
+    assert depth.startswith("/") and info == f"{depth.rpartition('/')[0]}/camera_info"
+    assert preset["frame"] and not preset["frame"].startswith("/")
+    assert preset["parameters"] == {"rectified": "rect" in depth}
+
+
+def test_the_rviz_view_shows_depth_skeletons_and_tf():
+    view = yaml.safe_load((ROOT / "config" / "depth_pose.rviz").read_text())
+    displays = {d["Class"].split("/")[1]: d for d in view["Visualization Manager"]["Displays"]}
+    assert {"DepthCloud", "MarkerArray", "TF"} <= {k for k, d in displays.items() if d["Enabled"]}
+    assert displays["DepthCloud"]["Depth Map Topic"] == "/depth/image"
+    assert displays["MarkerArray"]["Topic"]["Value"] == "/depth_pose_node/markers"
+    assert displays["PointCloud2"]["Topic"]["Value"] == "/depth_pose_node/joints"
+    assert displays["Image"]["Topic"]["Value"] == "/depth_pose_node/overlay"
+    assert set(displays["MarkerArray"]["Namespaces"]) == {"joints", "bones", "labels"}
+
+
+@pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
+def test_a_launch_file_defines_its_description(path):
+    """All that can be told where there is no `launch`, as with PyPI's wheels."""
+    functions = [n.name for n in ast.parse(path.read_text()).body if isinstance(n, ast.FunctionDef)]
+    assert "generate_launch_description" in functions
+
+
+def load(name: str):
+    """A launch file as a module."""
+    pytest.importorskip("launch_ros", reason="needs ROS's launch and launch_ros (not on PyPI)")
+    spec = importlib.util.spec_from_file_location(name, ROOT / "launch" / f"{name}.launch.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def started(**given: str):
+    """The nodes of depth_pose.launch.py, with names, remappings and parameters worked out."""
+    module = load("depth_pose")
+    from launch import LaunchContext
+
+    context = LaunchContext()
+    for argument in module.arguments():
+        argument.execute(context)
+    context.launch_configurations.update(given)
+    nodes = module.start(context)
+    for node in nodes:
+        node._perform_substitutions(context)
+    return nodes
+
+
+def remappings(node) -> dict[str, str]:
+    return dict(node.expanded_remapping_rules)
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_each_camera_is_remapped_to_its_topics(path):
+    (node,) = started(camera=path.stem)
+    assert remappings(node) == yaml.safe_load(path.read_text())["topics"]
+    assert node.node_name == "/depth_pose_node"
+
+
+def test_a_topic_of_ones_own_takes_the_calibration_beside_it():
+    (node,) = started(depth_topic="/my/depth/image", namespace="robot1")
+    assert remappings(node) == {
+        "depth/image": "/my/depth/image",
+        "depth/camera_info": "/my/depth/camera_info",
+    }
+    assert node.node_name == "/robot1/depth_pose_node"
+    (node,) = started(depth_topic="/my/depth/image", camera_info_topic="/other/camera_info")
+    assert remappings(node)["depth/camera_info"] == "/other/camera_info"
+
+
+def test_only_what_is_given_is_set():
+    module = load("depth_pose")
+    given = dict.fromkeys((a.name for a in module.arguments()), "")
+    nothing = module.explicit_parameters({**given, "autostart": "true", "use_sim_time": "false"})
+    assert nothing == {"autostart": True, "use_sim_time": False}
+    explicit = module.explicit_parameters(
+        {
+            **given,
+            **{"autostart": "false", "use_sim_time": "true", "rectified": "false"},
+            **{"model": "7", "target_frame": "map", "id_prefix": "front"},
+        }
+    )
+    assert {"target_frame", "id_prefix"} <= set(explicit)
+    assert (explicit["autostart"], explicit["use_sim_time"]) == (False, True)
+    assert explicit["rectified"] is False
+    assert explicit["model"].value_type is str
+
+
+def test_rviz_looks_at_the_cameras_and_the_nodes_topics():
+    node, _, rviz = started(rviz="true", camera="realsense", namespace="/robot1/")
+    assert remappings(rviz) == {
+        "/depth/image": remappings(node)["depth/image"],
+        "/depth/camera_info": remappings(node)["depth/camera_info"],
+        "/depth_pose_node/markers": "/robot1/depth_pose_node/markers",
+        "/depth_pose_node/joints": "/robot1/depth_pose_node/joints",
+        "/depth_pose_node/overlay": "/robot1/depth_pose_node/overlay",
+    }
+
+
+def test_several_cameras_have_namespaces_and_ids_of_their_own(tmp_path):
+    several, one = load("several"), load("depth_pose")
+    front, rear = several.read(several.EXAMPLE)
+    assert (front["namespace"], front["id_prefix"]) == ("front", "front")
+    assert (rear["namespace"], rear["id_prefix"]) == ("rear", "rear")
+    known = {argument.name for argument in one.arguments()}
+    for given in (front, rear):
+        assert set(given) <= known
+        (node,) = started(**given)
+        assert node.node_name == f"/{given['namespace']}/depth_pose_node"
+        assert remappings(node)["depth/image"] == given["depth_topic"]
+    file = tmp_path / "cameras.yaml"
+    file.write_text("left: {camera: openni2, rectified: false, id_prefix: a}")
+    assert several.read(file) == [
+        {"namespace": "left", "id_prefix": "a", "camera": "openni2", "rectified": "false"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [("", "names no camera"), ("0: {}", "letters and digits"), ("front: realsense", "arguments")],
+)
+def test_a_file_of_cameras_that_is_none_is_told_of(tmp_path, content, complaint):
+    file = tmp_path / "cameras.yaml"
+    file.write_text(content)
+    with pytest.raises(ValueError, match=complaint):
+        load("several").read(file)
+
+
+def test_the_demo_plays_into_the_node():
+    from_file = load("demo").generate_launch_description()
+    names = [argument.name for argument in from_file.get_launch_arguments()]
+    assert {"source", "rviz", "model", "device", "params_file", "log_level"} <= set(names)

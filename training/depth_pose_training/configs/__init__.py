@@ -1,0 +1,1 @@
+"""Dataclasses of options, read from YAML files and the command line."""

@@ -1,0 +1,1 @@
+"""Labelled depth images: shards, augmentation, data sets, the synthetic generator."""

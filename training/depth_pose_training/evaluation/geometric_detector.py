@@ -1,0 +1,145 @@
+"""Finding people by geometry: what the learned person detector is measured against.
+
+The usual recipe for depth cameras: planes are taken out (floor, walls, table tops), what is left
+falls apart where depth jumps, and a piece that measures what people measure is one.  Nothing is
+known of how the camera is mounted; what people measure is taken from labelled frames.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.naive_bayes import GaussianNB
+
+from depth_pose_ros.core.camera import Camera
+from depth_pose_ros.core.detection import SPINE_TO_SURFACE, Detection, shrink
+from depth_pose_training.data.datasets import LabelledFrame
+from depth_pose_training.errors import UserError
+from depth_pose_training.evaluation.predictions import matches, place
+
+Array = NDArray[np.float64]
+
+_FOCAL = 110.0  # pixels: what images are reduced to
+_FAR = 8.0  # metres: nobody is looked for beyond
+_PLANES = 5  # at most
+_TRIALS = 200  # triples of points tried for each plane
+_PLANE_AREA = 1.0  # square metres in sight of a plane worth taking out: more than a person shows
+_PLANE_METRES = 0.03  # half of a plane's thickness at 1 m; grows with distance, as noise does
+_LEAST_TRIANGLE = 0.01  # square metres, twice the area of three points that make a plane
+_JUMP = 0.06  # metres between neighbouring pixels at 1 m that part two things; grows likewise
+_LEAST_AREA = 0.03  # square metres of a piece worth measuring
+
+
+class GeometricDetector:
+    """Finds people by the size and shape of pieces.
+
+    Args:
+        frames: labelled, to learn from what people and other things measure.
+
+    Raises:
+        UserError: the frames have no people, or nothing else.
+    """
+
+    def __init__(self, frames: Iterable[LabelledFrame]) -> None:
+        rows, people = [], []
+        for frame in frames:
+            there = np.array([place(j) for j in (frame.joints, *frame.others)])
+            found, sizes = _measure(frame.depth, frame.camera)
+            rows.append(sizes)
+            people.append(matches(found, there) >= 0)
+        labels = np.concatenate(people or [np.zeros(0, bool)])
+        if labels.all() or not labels.any():
+            raise UserError("to learn sizes from, frames with people and with other things needed")
+        self._sizes = GaussianNB().fit(np.concatenate(rows), labels)
+
+    def __call__(
+        self, depth: NDArray[np.float32], camera: Camera, threshold: float = 0.5
+    ) -> list[Detection]:
+        """People, surest first; as :func:`depth_pose_ros.core.detection.find`."""
+        centres, sizes = _measure(depth, camera)
+        if not len(centres):
+            return []
+        scores = self._sizes.predict_proba(sizes)[:, 1]
+        order = np.argsort(-scores, kind="stable")
+        return [Detection(centres[i], float(scores[i])) for i in order if scores[i] >= threshold]
+
+
+def pieces(depth: NDArray[np.float32], camera: Camera) -> list[Array]:
+    """What is left of an image without its planes, parted where depth jumps.
+
+    Args:
+        depth: (H, W) metres, 0 or NaN where missing.
+        camera: its intrinsics.
+
+    Returns:
+        (M, 3) metres, the points of every piece.
+    """
+    rows, columns = np.nonzero((depth > 0) & (depth < _FAR))
+    points = camera.back_project(np.stack((columns, rows), -1), depth[rows, columns])
+    area = points[:, 2] ** 2 / (camera.fx * camera.fy)
+    rest = _without_planes(points, area)
+    index = np.full(depth.shape, -1)
+    index[rows[rest], columns[rest]] = np.arange(len(rest))
+    points = points[rest]
+    ends = []
+    for one, other in ((index[1:], index[:-1]), (index[:, 1:], index[:, :-1])):
+        a, b = one.ravel(), other.ravel()
+        a, b = (x[(a >= 0) & (b >= 0)] for x in (a, b))
+        z = points[:, 2]
+        near = np.abs(z[a] - z[b]) < _JUMP * np.maximum(z[a], 1)
+        ends.append((a[near], b[near]))
+    a, b = (np.concatenate(e) for e in zip(*ends, strict=True))
+    graph = coo_array((np.ones(len(a)), (a, b)), shape=(len(points), len(points)))
+    count, label = connected_components(graph, directed=False)
+    order = np.argsort(label, kind="stable")
+    bounds = np.bincount(label, minlength=count).cumsum()[:-1]
+    return list(np.split(points[order], bounds))
+
+
+def _measure(depth: NDArray[np.float32], camera: Camera) -> tuple[Array, Array]:
+    """(N, 3) places of pieces, spines' middles if they were people, and (N, 4) log sizes."""
+    depth, camera = shrink(depth, camera, _FOCAL, 1)
+    pixel = 1 / (camera.fx * camera.fy)
+    places, sizes = [], []
+    for points in pieces(depth, camera):
+        area = float((points[:, 2] ** 2).sum()) * pixel
+        if area < _LEAST_AREA or len(points) < 10:
+            continue
+        middle = np.median(points, axis=0)
+        _, _, axes = np.linalg.svd(points - middle, full_matrices=False)
+        low, high = np.percentile((points - middle) @ axes.T, (5, 95), axis=0)
+        spread = np.maximum(high - low, 0.01)
+        sizes.append(np.log((area, *spread)))
+        places.append(middle * (1 + SPINE_TO_SURFACE / middle[2]))
+    return np.array(places).reshape(-1, 3), np.array(sizes).reshape(-1, 4)
+
+
+def _without_planes(points: Array, area: Array) -> NDArray[np.int64]:
+    """Indices of points (N, 3) that are on no large plane; each has its area (N,)."""
+    rest = np.arange(len(points))
+    rng = np.random.default_rng(0)
+    for _ in range(_PLANES):
+        if area[rest].sum() < _PLANE_AREA:
+            break
+        own = points[rest]
+        triple = own[rng.integers(0, len(own), (_TRIALS, 3))]
+        normal = np.cross(triple[:, 1] - triple[:, 0], triple[:, 2] - triple[:, 0])
+        length = np.linalg.norm(normal, axis=1)
+        normal /= np.maximum(length, _LEAST_TRIANGLE)[:, None]
+        step = max(1, len(own) // 1500)
+        some = own[::step]
+        height = some @ normal.T - (normal * triple[:, 0]).sum(1)
+        near = np.abs(height) < _thickness(some)[:, None]
+        near &= length > _LEAST_TRIANGLE  # three points in a line lie in every plane
+        best = int((area[rest][::step] @ near).argmax())
+        on = np.abs((own - triple[best, 0]) @ normal[best]) < _thickness(own)
+        if area[rest[on]].sum() < _PLANE_AREA:
+            break
+        rest = rest[~on]
+    return rest
+
+
+def _thickness(points: Array) -> Array:
+    return _PLANE_METRES * np.maximum(points[:, 2], 1.0)

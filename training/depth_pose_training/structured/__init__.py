@@ -1,0 +1,1 @@
+"""Learning with the tree: latent structural SVM (CCCP), CRF, end-to-end fine-tuning."""

@@ -1,0 +1,135 @@
+"""What step 3 learns from: the terms of crops' proposals, computed once (Eqn. 3 and 4)."""
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from depth_pose_ros.core.models.fcn import FcnOutput
+from depth_pose_ros.core.models.pose_network import PoseNetwork
+from depth_pose_ros.core.models.proposals import Proposals
+from depth_pose_ros.core.skeleton import INDEX
+from depth_pose_training.data.batches import Batch, CropSet
+from depth_pose_training.data.loader import to_device
+from depth_pose_training.learning.boxes import consistent
+
+
+@dataclass(frozen=True)
+class TreeData:
+    """Proposals of L crops, n per part, with all that w is multiplied with.
+
+    Attributes:
+        features: (L, 19, n, D), half where they are kept; the T match probabilities, then the
+            log-heat where the configuration has it.  Less their means over a part's proposals: what
+            those share makes no difference between configurations, but costs precision.
+        pixels: (L, 19, n, 2) float.
+        points: (L, 19, n, 3) metres.
+        anchors: (L, 18, n, 3) metres, where every edge's child is measured from.
+        truth_pixels: (L, 19, 2).
+        truth_joints: (L, 19, 3) metres.
+        allowed: (L, 19, n) bool, what true configurations are made of
+            (:func:`depth_pose_training.learning.boxes.consistent`).
+        asked: (L, 19) bool, parts whose place is known and among the proposals.
+        weight: (L, 19), 0 for joints that cannot be asked for.
+        torso: (L,) pixels, Neck to the middle of the hips.
+    """
+
+    features: Tensor
+    pixels: Tensor
+    points: Tensor
+    anchors: Tensor
+    truth_pixels: Tensor
+    truth_joints: Tensor
+    allowed: Tensor
+    asked: Tensor
+    weight: Tensor
+    torso: Tensor
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, crops: slice | Tensor) -> "TreeData":
+        """Some of the crops."""
+        return TreeData(*(getattr(self, f.name)[crops] for f in fields(self)))
+
+    @staticmethod
+    def join(parts: list["TreeData"]) -> "TreeData":
+        """Several as one."""
+        return TreeData(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(TreeData)))
+
+
+def thin(proposals: Proposals, window: int, stride: int) -> Proposals:
+    """Every ``stride``-th row and column of the windows of proposals, their middles among them."""
+    rows = torch.arange(window // 2 % stride, window, stride)
+    index = (rows[:, None] * window + rows).flatten()
+    pixels, points, measured, _ = proposals
+    return Proposals(pixels[:, :, index], points[:, :, index], measured[:, :, index])
+
+
+def tree_data(
+    network: PoseNetwork, batch: Batch, output: FcnOutput, proposals: Proposals, logits: Tensor
+) -> TreeData:
+    """All that w is multiplied with; gradients reach the network through it.
+
+    Args:
+        network: its w is not used.
+        batch: B crops and their truth.
+        output: of the FCN.
+        proposals: n candidates per part.
+        logits: (B, 19, n, T) of MatchNet.
+    """
+    features = logits.sigmoid()
+    if network.heat_weight is not None:
+        heat = network.heat_features(output, proposals)
+        features = torch.cat((features, heat[..., None]), dim=-1)
+    allowed, asked = consistent(proposals.pixels, batch.pixels, batch.weight)
+    p = batch.pixels
+    hips = (p[:, INDEX["RightHip"]] + p[:, INDEX["LeftHip"]]) / 2
+    return TreeData(
+        features - features.mean(2, keepdim=True),
+        proposals.pixels.float(),
+        proposals.points,
+        network.anchors(output, proposals),
+        batch.pixels,
+        batch.joints,
+        allowed,
+        asked,
+        batch.weight,
+        (p[:, INDEX["Neck"]] - hips).norm(dim=-1),
+    )
+
+
+@torch.no_grad()
+def collect(
+    network: PoseNetwork,
+    data: CropSet,
+    indices: NDArray[np.int64],
+    stride: int,
+    rng: np.random.Generator | None = None,
+    size: int = 8,
+) -> TreeData:
+    """Run FCN and MatchNet on crops and keep what step 3 needs.
+
+    Args:
+        network: with learned FCN, MatchNet and surface offsets; its w is not used.
+        data: crops.
+        indices: which of them.
+        stride: see :func:`thin`; 2 makes inference a dozen times cheaper, and scores have hardly
+            any structure finer than that.
+        rng: augments the crops.
+        size: crops at a time.
+    """
+    network.eval()
+    collected = []
+    for part in tqdm(np.array_split(indices, -(-len(indices) // size)), unit="batch"):
+        batch = to_device(data.batch(part, rng), network.gamma.device)
+        output = network.fcn(batch.crops)
+        proposals = network.propose(output, batch.crops, batch.frames)
+        proposals = thin(proposals, network.config.window, stride)
+        logits = network.matchnet(batch.crops, proposals.pixels)
+        terms = to_device(tree_data(network, batch, output, proposals, logits), torch.device("cpu"))
+        collected.append(replace(terms, features=terms.features.half()))
+    return TreeData.join(collected)

@@ -1,0 +1,108 @@
+"""Making sets: by any number of processes and parts, stopped and resumed, in both layouts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from depth_pose_training.commands import generate
+from depth_pose_training.data import datasets, shards
+
+KNOBS = "people: {mocap: 0, number: [0, 1]}\nroom: {pieces: 0}\n"
+#: 7 images, in blocks of 3.
+SET = ("--images", "7", "--size", "3", "--seed", "5")
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("config") / "config.yaml"
+    path.write_text(KNOBS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def reference(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole set at once, by one process."""
+    out = tmp_path_factory.mktemp("reference")
+    assert generate.main(["--out", str(out), "--config", str(config), *SET]) == 0
+    return out
+
+
+def assert_same(a: Path, b: Path) -> None:
+    names = [p.name for p in shards.list_shards(a)]
+    assert names == [p.name for p in shards.list_shards(b)]
+    for name in names:
+        for field, array in vars(shards.read(a / name)).items():
+            np.testing.assert_array_equal(getattr(shards.read(b / name), field), array)
+
+
+def test_a_set_has_as_many_images_as_asked_for(reference: Path) -> None:
+    assert [len(shards.read(p).depth) for p in shards.list_shards(reference)] == [3, 3, 1]
+    manifest = json.loads((reference / generate.MANIFEST).read_text())
+    assert manifest["images"] == 7
+    assert manifest["config"]["people"]["mocap"] == 0
+
+
+def test_killed_at_any_moment_it_resumes_to_the_same_set(
+    config: Path, reference: Path, tmp_path: Path
+) -> None:
+    """Two processes are killed once a block is there; another two parts make the rest."""
+    command = [
+        sys.executable,
+        "-m",
+        generate.__name__,
+        "--out",
+        str(tmp_path),
+        "--config",
+        str(config),
+    ]
+    with subprocess.Popen(
+        [*command, *SET, "--workers", "2"], start_new_session=True, stderr=subprocess.DEVNULL
+    ) as process:
+        deadline = time.monotonic() + 200
+        while not list(tmp_path.glob("shard_*.npz")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+    there = {p: p.stat().st_mtime_ns for p in tmp_path.glob("shard_*.npz")}
+    assert there
+    for part in ("0/2", "1/2"):
+        arguments = ["--out", str(tmp_path), "--config", str(config), *SET, "--part", part]
+        assert generate.main(arguments) == 0
+    assert_same(tmp_path, reference)
+    assert all(p.stat().st_mtime_ns == t for p, t in there.items())
+
+
+def test_a_folder_holds_one_set(
+    config: Path, reference: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--out", str(reference), "--config", str(config)]
+    assert generate.main([*common, *SET[:-1], "6"]) == 2
+    assert "another seed" in capsys.readouterr().err
+    assert generate.main([*common, "--images", "9", *SET[2:]]) == 2
+    assert "not full" in capsys.readouterr().err
+    assert generate.main(["--out", str(reference), "--motion", "none.npz", *SET]) == 2
+    assert generate.main(["--out", str(reference)]) == 2
+    assert "--motion is needed" in capsys.readouterr().err
+
+
+def test_a_set_in_k2hgds_layout_reads_back(config: Path, tmp_path: Path) -> None:
+    arguments = ["--out", str(tmp_path), "--config", str(config), "--layout", "k2hgd",
+                 "--images", "3", "--size", "2", "--validation"]  # fmt: skip
+    assert generate.main([*arguments, "--part", "1/2"]) == 0
+    assert not (tmp_path / "test_annos.txt").exists()  # not before all parts are there
+    assert generate.main(arguments) == 0
+    frames = datasets.open("k2hgd", tmp_path)
+    assert len(frames) == 3
+    for frame in frames:
+        inside = frame.pixels[(frame.pixels >= 0).all(1) & (frame.pixels < (256, 212)).all(1)]
+        assert len(inside) >= 6
+        u, v = np.round(inside).astype(int).clip(0, (255, 211)).T
+        seen = frame.depth[v, u] > 0
+        assert seen.mean() > 0.5
+        assert np.isfinite(frame.joints).all()

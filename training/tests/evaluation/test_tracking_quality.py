@@ -1,0 +1,123 @@
+"""How well people are followed, by numbers: on made-up tracks and on the demo's clip.
+
+``data/clip_estimates.npz`` holds the shipped model's estimates of the clip, recorded by
+``python -m depth_pose_training evaluate_tracking --clip --record``.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from depth_pose_ros.core.tracking import TrackerOptions
+from depth_pose_training.commands import evaluate_tracking
+from depth_pose_training.evaluation.tracking_scenes import (
+    Scene,
+    crossing,
+    read_estimates,
+    waving,
+    write_estimates,
+)
+
+ESTIMATES = Path(__file__).with_name("data") / "clip_estimates.npz"
+SETTINGS = TrackerOptions()
+
+
+@pytest.fixture(scope="module")
+def clip() -> Scene:
+    return evaluate_tracking.with_clip_truth(read_estimates(ESTIMATES))
+
+
+def followed(scene: Scene) -> evaluate_tracking.Followed:
+    return evaluate_tracking.follow(scene.truth, evaluate_tracking.tracked(scene, SETTINGS))
+
+
+def compared(scene: Scene, joints: slice | tuple[int, ...]) -> tuple[float, float, float, float]:
+    """Jitter raw and tracked, error raw and tracked, where both have somebody; millimetres."""
+    raw = evaluate_tracking.follow(scene.truth, evaluate_tracking.untracked(scene)).joints
+    ours = np.where(np.isnan(raw), np.nan, followed(scene).joints)
+    truth = scene.truth[:, :, joints]
+    return (
+        evaluate_tracking.jitter(truth, raw[:, :, joints], scene.stamps),
+        evaluate_tracking.jitter(truth, ours[:, :, joints], scene.stamps),
+        evaluate_tracking.error(truth, raw[:, :, joints]),
+        evaluate_tracking.error(truth, ours[:, :, joints]),
+    )
+
+
+def test_the_measures_measure() -> None:
+    scene = waving(0)
+    truth, stamps = scene.truth, scene.stamps
+    late = np.roll(truth, 2, axis=1)
+    assert evaluate_tracking.lag(truth[:, 5:], late[:, 5:], stamps[5:]) == pytest.approx(
+        2000 / 30, abs=1.5
+    )
+    noise = np.random.default_rng(0).normal(0, 0.01, truth.shape)
+    assert evaluate_tracking.jitter(truth, truth, stamps) == 0
+    assert evaluate_tracking.jitter(truth, truth + noise, stamps) == pytest.approx(
+        10 * 6**0.5, rel=0.02
+    )
+    assert evaluate_tracking.error(truth, truth + (0, 0.03, 0.04)) == pytest.approx(50)
+
+
+def test_switches_and_strangers_are_counted() -> None:
+    scene = crossing(0, seconds=1.0)
+    shown = [[(int(t >= 10), poses[0])] if poses else [] for t, poses in enumerate(scene.poses)]
+    only = np.stack([p[0].joints if p else np.full((19, 3), 9.0) for p in scene.poses])
+    result = evaluate_tracking.follow(only[None].astype(float), shown)
+    assert (result.switches, result.others) == (1, 0)
+    assert evaluate_tracking.follow(only[None] + 5.0, shown).others == sum(map(bool, scene.poses))
+
+
+@pytest.mark.parametrize("fps", [10.0, 30.0])
+def test_nobody_changes_identity_when_two_cross(fps: float) -> None:
+    switches = {"raw": 0, "tracked": 0}
+    for seed in range(5):
+        scene = crossing(seed, fps)
+        raw = evaluate_tracking.follow(scene.truth, evaluate_tracking.untracked(scene))
+        ours = followed(scene)
+        switches["raw"] += raw.switches
+        switches["tracked"] += ours.switches
+        assert ours.found > raw.found  # short gaps are bridged
+        assert ours.others < raw.others
+    assert switches["raw"] > 20
+    assert switches["tracked"] == 0
+
+
+def test_jitter_is_halved_without_lag() -> None:
+    scene = waving(1)
+    before, after, error_before, error_after = compared(scene, slice(None))
+    assert after < before / 2
+    assert error_after < 0.8 * error_before
+    before, after, _, _ = compared(scene, evaluate_tracking.HAND)
+    assert after < 0.65 * before
+    hand = (
+        scene.truth[:, :, evaluate_tracking.HAND],
+        followed(scene).joints[:, :, evaluate_tracking.HAND],
+    )
+    assert abs(evaluate_tracking.lag(*hand, scene.stamps)) < 10
+
+
+def test_the_clip_is_followed(clip: Scene) -> None:
+    """One person walks up to the camera, is not found for most of a second, and comes back."""
+    ours = followed(clip)
+    assert ours.switches == 0
+    assert set(ours.ids[ours.ids >= 0].tolist()) == {0, 1}
+    before, after, error_before, error_after = compared(clip, slice(None))
+    assert after < 0.8 * before
+    assert error_after < error_before
+    arms = tuple(range(5, 13))
+    late = evaluate_tracking.lag(clip.truth[:, :, arms], ours.joints[:, :, arms], clip.stamps)
+    assert abs(late) < 25
+
+
+def test_estimates_are_kept(tmp_path: Path) -> None:
+    frames = crossing(3, seconds=0.5).poses
+    write_estimates(tmp_path / "estimates.npz", frames)
+    back = read_estimates(tmp_path / "estimates.npz")
+    assert [len(frame) for frame in back] == [len(frame) for frame in frames]
+    for frame, again in zip(frames, back, strict=True):
+        for pose, copy in zip(frame, again, strict=True):
+            np.testing.assert_allclose(copy.joints, pose.joints, atol=0.6e-3)
+            np.testing.assert_allclose(copy.confidence, pose.confidence, atol=0.003)
+            assert copy.score == pytest.approx(pose.score)
