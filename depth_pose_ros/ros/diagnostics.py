@@ -1,106 +1,294 @@
-"""The node on ``/diagnostics``: one status, level and numbers."""
+"""What the node reports about itself: statistics, ``/diagnostics`` and the rate of log messages."""
 
 import math
+import re
+import threading
+import time
+from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_updater import DiagnosticStatusWrapper, Updater
 from rclpy.node import Node
 
-from depth_pose_ros.ros.health import Report
+from depth_pose_ros.core.depth import DepthError
+from depth_pose_ros.ros import log_messages
 
-_RECENT = 5.0  # seconds for which a fault counts
-_STUCK = 5.0  # seconds without a result that are too long
-_NAME = "skeletons"
+_RATE_WINDOW = 3.0  # seconds over which rates are measured
+_MAX_TIMES = 1000
+_ERROR_DURATION = 5.0  # seconds for which the last error is part of the status
+_MAX_TIME_WITHOUT_RESULT = 5.0  # seconds
+_STATUS_NAME = "skeletons"
+
+_MAX_KINDS = 100  # of messages in one period
+
+_MAX_DISORDER = 1.0  # seconds by which a stamp may be older than an earlier one
+_MAX_AGE = 60.0  # seconds; an older stamp belongs to another clock
 
 
-class Circumstances(NamedTuple):
-    """What a :class:`Report` does not tell.
+class Snapshot(NamedTuple):
+    """:class:`Statistics` at one moment.
 
     Attributes:
-        state: the life cycle's.
-        failure: why the last transition failed, "" if it did not.
-        stale_after: seconds of silence after which the camera counts as gone.
-        resting: whether nobody wants results.
-        dropped: images replaced by newer ones before their turn came.
-        model: what the parameter says.
-        frame: the frame of the results.
+        input_rate: depth images per second.
+        output_rate: published results per second.
+        processing_time: seconds from arrival of an image to its result, of the last result; NaN
+            before it.
+        latency: seconds from acquisition of an image to its result, by its stamp; NaN if the stamp
+            belongs to another clock.
+        num_people: in the last result.
+        time_since_image: seconds since the last image, or since the reset before the first.
+        time_since_result: seconds since the last result, or since the reset before the first.
+        num_images: number of images since the reset.
+        last_error: the last error message, "" if there was none.
+        error_age: seconds since it; infinite if there was none.
+    """
+
+    input_rate: float
+    output_rate: float
+    processing_time: float
+    latency: float
+    num_people: int
+    time_since_image: float
+    time_since_result: float
+    num_images: int
+    last_error: str
+    error_age: float
+
+
+class Statistics:
+    """Counts images and results and measures times; safe to use from several threads.
+
+    Args:
+        clock: a monotonic clock, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._error, self._error_time = "", -math.inf
+        self.reset()
+
+    def reset(self) -> None:
+        """Restart counting; the last error is kept."""
+        with self._lock:
+            self._image_times: deque[float] = deque(maxlen=_MAX_TIMES)
+            self._result_times: deque[float] = deque(maxlen=_MAX_TIMES)
+            self._last_image = self._last_result = self._clock()
+            self._num_images = self._num_people = 0
+            self._processing_time = self._latency = math.nan
+
+    def add_image(self) -> float:
+        """Count an image; returns the seconds since the one before."""
+        with self._lock:
+            now = self._clock()
+            gap, self._last_image = now - self._last_image, now
+            self._image_times.append(now)
+            self._num_images += 1
+            return gap
+
+    def add_result(self, num_people: int, processing_time: float, latency: float) -> None:
+        """Count a published result; see :class:`Snapshot`."""
+        with self._lock:
+            self._last_result = self._clock()
+            self._result_times.append(self._last_result)
+            self._num_people = num_people
+            self._processing_time, self._latency = processing_time, latency
+
+    def add_error(self, message: str) -> None:
+        """Store the last error."""
+        with self._lock:
+            self._error, self._error_time = message, self._clock()
+
+    def snapshot(self) -> Snapshot:
+        """The current values."""
+        with self._lock:
+            now = self._clock()
+            return Snapshot(
+                input_rate=_rate(self._image_times, now),
+                output_rate=_rate(self._result_times, now),
+                processing_time=self._processing_time,
+                latency=self._latency,
+                num_people=self._num_people,
+                time_since_image=now - self._last_image,
+                time_since_result=now - self._last_result,
+                num_images=self._num_images,
+                last_error=self._error,
+                error_age=now - self._error_time,
+            )
+
+
+def _rate(times: deque[float], now: float) -> float:
+    """Events per second in the window that ends now; 0 for fewer than two."""
+    recent = [t for t in times if now - t <= _RATE_WINDOW]
+    # Measured up to the last event: up to now, 10 Hz would vary between 9.7 and 10.
+    span = recent[-1] - recent[0] if len(recent) > 1 else 0.0
+    return (len(recent) - 1) / span if span > 0 else 0.0
+
+
+class NodeStatus(NamedTuple):
+    """What a :class:`Snapshot` does not contain.
+
+    Attributes:
+        state: lifecycle state.
+        transition_error: why the last transition failed, "" if it did not.
+        image_timeout: seconds without an image after which the camera counts as stopped.
+        idle: whether no result has a subscriber.
+        dropped_frames: number of images replaced by newer ones before they were processed.
+        model: value of the parameter.
+        target_frame: value of the parameter.
     """
 
     state: str
-    failure: str
-    stale_after: float
-    resting: bool
-    dropped: int
+    transition_error: str
+    image_timeout: float
+    idle: bool
+    dropped_frames: int
     model: str
-    frame: str
+    target_frame: str
 
 
 class Diagnostics:
-    """Publishes the node's status once a second.
+    """Publishes the node's status on ``/diagnostics``, once per second.
 
     Args:
-        node: whose it is.
-        observe: how things are; called in the executor's thread.
+        node: the node.
+        observe: returns the current values; called in the executor's thread.
     """
 
-    def __init__(self, node: Node, observe: Callable[[], tuple[Report, Circumstances]]) -> None:
+    def __init__(self, node: Node, observe: Callable[[], tuple[Snapshot, NodeStatus]]) -> None:
         self._observe = observe
         self._updater = Updater(node)
         self._updater.setHardwareID(node.get_fully_qualified_name())
-        # Several cameras' nodes have one name and differ by namespace only.
-        self._updater.add(f"{node.get_namespace()} {_NAME}".strip("/ "), self._fill)
+        # The nodes of several cameras have the same name and differ only in the namespace.
+        self._updater.add(f"{node.get_namespace()} {_STATUS_NAME}".strip("/ "), self._fill)
 
     def update(self) -> None:
-        """Publish now, because something has changed."""
+        """Publish now."""
         self._updater.force_update()
 
     def _fill(self, status: DiagnosticStatusWrapper) -> DiagnosticStatusWrapper:
-        report, circumstances = self._observe()
-        status.summary(*judge(report, circumstances))
-        for key, value in numbers(report, circumstances).items():
+        snapshot, node_status = self._observe()
+        status.summary(*_summary(snapshot, node_status))
+        for key, value in _values(snapshot, node_status).items():
             status.add(key, value)
         return status
 
 
-def judge(report: Report, now: Circumstances) -> tuple[bytes, str]:
-    """A status's level and message: the first thing that somebody should put right."""
-    faulty = bool(report.error) and report.error_age < _RECENT
-    if now.state != "active":
-        if now.failure:
-            return DiagnosticStatus.ERROR, now.failure
-        return DiagnosticStatus.WARN, f"Not active: {now.state}"
-    if report.silence > now.stale_after:
-        return DiagnosticStatus.STALE, f"No depth image for {report.silence:.0f} s"
-    if now.resting:
-        return DiagnosticStatus.OK, "Resting: nobody subscribes to the results"
-    if faulty and report.idle > report.error_age:
-        return DiagnosticStatus.ERROR, report.error
-    if report.idle > _STUCK:
-        return DiagnosticStatus.ERROR, (
-            f"Depth images arrive, but there has been no result for {report.idle:.0f} s"
-        )
-    if faulty:
-        return DiagnosticStatus.WARN, report.error
-    return DiagnosticStatus.OK, f"{report.people} people, {report.rate_out:.1f} Hz"
+def _summary(snapshot: Snapshot, node: NodeStatus) -> tuple[bytes, str]:
+    """Level and message of the status: the first condition that applies."""
+    since_image, since_result = snapshot.time_since_image, snapshot.time_since_result
+    recent_error = bool(snapshot.last_error) and snapshot.error_age < _ERROR_DURATION
+    if node.state != "active":
+        if node.transition_error:
+            return DiagnosticStatus.ERROR, node.transition_error
+        message = log_messages.STATUS_NOT_ACTIVE.format(state=node.state)
+        return DiagnosticStatus.WARN, message
+    if since_image > node.image_timeout:
+        return DiagnosticStatus.STALE, log_messages.STATUS_NO_IMAGE.format(seconds=since_image)
+    if node.idle:
+        return DiagnosticStatus.OK, log_messages.STATUS_IDLE
+    if recent_error and since_result > snapshot.error_age:
+        return DiagnosticStatus.ERROR, snapshot.last_error
+    if since_result > _MAX_TIME_WITHOUT_RESULT:
+        return DiagnosticStatus.ERROR, log_messages.STATUS_NO_RESULT.format(seconds=since_result)
+    if recent_error:
+        return DiagnosticStatus.WARN, snapshot.last_error
+    return DiagnosticStatus.OK, log_messages.STATUS_OK.format(
+        people=snapshot.num_people, rate=snapshot.output_rate
+    )
 
 
-def numbers(report: Report, now: Circumstances) -> dict[str, str]:
-    """A status's keys and values."""
+def _values(snapshot: Snapshot, node: NodeStatus) -> dict[str, str]:
+    """Keys and values of the status."""
     return {
-        "Rate in [Hz]": f"{report.rate_in:.1f}",
-        "Rate out [Hz]": f"{report.rate_out:.1f}",
-        "Latency, acquisition to result [ms]": _milliseconds(report.latency),
-        "Latency, arrival to result [ms]": _milliseconds(report.working),
-        "Dropped frames": str(now.dropped),
-        "People": str(report.people),
-        "Last error": report.error or "none",
-        "Model": now.model or "default",
-        "Frame": now.frame or "the image's own",
-        "State": now.state,
+        "Rate in [Hz]": f"{snapshot.input_rate:.1f}",
+        "Rate out [Hz]": f"{snapshot.output_rate:.1f}",
+        "Latency, acquisition to result [ms]": _milliseconds(snapshot.latency),
+        "Latency, arrival to result [ms]": _milliseconds(snapshot.processing_time),
+        "Dropped frames": str(node.dropped_frames),
+        "People": str(snapshot.num_people),
+        "Last error": snapshot.last_error or "none",
+        "Model": node.model or "default",
+        "Frame": node.target_frame or "that of the depth image",
+        "State": node.state,
     }
 
 
 def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1e3:.0f}" if math.isfinite(seconds) else "unknown"
+
+
+class Throttle:
+    """Allows each kind of message at most once in ``period`` seconds.
+
+    rclpy's ``throttle_duration_sec`` counts per line of code, so that one error would suppress
+    another one logged by the same line.  Here messages that differ in numbers only are one kind.
+    """
+
+    def __init__(self, period: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._period = period
+        self._clock = clock
+        self._last: dict[str, float] = {}
+
+    def allows(self, message: str) -> bool:
+        """True, and remembers the message, if its kind may be logged now."""
+        now = self._clock()
+        kind = re.sub(r"\d+", "#", message)
+        if len(self._last) >= _MAX_KINDS:  # messages quote their input, so kinds are unlimited
+            self._last = {k: at for k, at in self._last.items() if now - at < self._period}
+        if len(self._last) >= _MAX_KINDS:
+            return False
+        if now - self._last.get(kind, -math.inf) < self._period:
+            return False
+        self._last[kind] = now
+        return True
+
+
+class Stamp(Protocol):
+    """The fields of ``builtin_interfaces/Time``."""
+
+    sec: int
+    nanosec: int
+
+
+class TimeJumpDetector:
+    """Detects stamps that jump back: a bag that is played again, a simulation that is reset."""
+
+    def __init__(self) -> None:
+        self._newest = 0.0
+
+    def reset(self) -> None:
+        """Forget all stamps."""
+        self._newest = 0.0
+
+    def update(self, stamp: Stamp) -> float:
+        """Add the stamp of an image; returns the seconds by which time has jumped back, else 0.
+
+        Raises:
+            DepthError: a time before 1970, which ROS does not have.
+        """
+        if stamp.sec < 0:
+            raise DepthError(log_messages.STAMP_BEFORE_1970.format(seconds=stamp.sec))
+        now = to_seconds(stamp)
+        back = self._newest - now
+        jumped = back > _MAX_DISORDER
+        self._newest = now if jumped else max(now, self._newest)
+        return back if jumped else 0.0
+
+
+def to_seconds(stamp: Stamp) -> float:
+    """A stamp in seconds."""
+    return stamp.sec + stamp.nanosec * 1e-9
+
+
+def age(stamp: Stamp, now: int) -> float:
+    """Seconds since the acquisition of an image; NaN if its stamp belongs to another clock.
+
+    Args:
+        stamp: of the image.
+        now: nanoseconds.
+    """
+    result = (now - stamp.sec * 10**9 - stamp.nanosec) * 1e-9
+    return result if 0 <= result <= _MAX_AGE else math.nan

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
+from cv_bridge import CvBridge, CvBridgeError
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
@@ -11,10 +12,13 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from depth_pose_ros.core import compressed_depth
-from depth_pose_ros.ros.reader import DepthReader
+from depth_pose_ros.core.calibration import Calibration, calibrate, fingerprint
+from depth_pose_ros.core.camera import Camera
+from depth_pose_ros.core.depth import DepthError, check_layout, to_metres
+from depth_pose_ros.ros import log_messages
 
 DEPTH_TOPIC, CAMERA_INFO_TOPIC = "depth/image", "depth/camera_info"
-COMPRESSED = "compressedDepth"  #: image_transport's name of the transport, and the topic's ending
+COMPRESSED = "compressedDepth"  #: image_transport's name of the transport, and the topic's suffix
 
 DepthMessage: TypeAlias = Image | CompressedImage
 
@@ -23,11 +27,11 @@ class Inputs:
     """The subscriptions.
 
     Args:
-        node: what they belong to.
+        node: owner of the subscriptions.
         on_image: called with every depth message, in the executor's thread.
 
     Attributes:
-        camera_info: the latest, None before the first.
+        camera_info: the latest message, None before the first.
     """
 
     def __init__(self, node: Node, on_image: Callable[[DepthMessage], None]) -> None:
@@ -51,42 +55,38 @@ class Inputs:
         self._subscribe(CameraInfo, CAMERA_INFO_TOPIC, self._on_camera_info)
 
     def close(self) -> None:
-        """Unsubscribe and forget the camera."""
+        """Unsubscribe and discard the camera_info."""
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.pop())
         self.camera_info = None
 
     @property
     def topics(self) -> tuple[str, str]:
-        """Of depth and calibration, as subscribed to."""
+        """Resolved names of the depth and camera_info topics."""
         depth, info = (subscription.topic_name for subscription in self._subscriptions)
         return depth, info
 
-    def complaint(self, images: int, seconds: float) -> str:
-        """What is missing; "" where nothing is.
+    def missing(self, num_images: int, seconds: float) -> str:
+        """A message that names the missing input, "" if none is missing.
 
         Args:
-            images: how many have come.
-            seconds: how long nothing has come.
+            num_images: number of images received so far.
+            seconds: time since the last image.
         """
         depth, info = self.topics
-        if images == 0:
-            return (
-                f"No depth image on {depth} for {seconds:.0f} s "
-                f"({self._node.count_publishers(depth)} publishers): is the camera running, and is "
-                f"{DEPTH_TOPIC} remapped to its topic?"
+        if num_images == 0:
+            return log_messages.NO_IMAGE.format(
+                topic=depth, seconds=seconds, publishers=self._node.count_publishers(depth)
             )
         if self.camera_info is None:
-            return (
-                f"Depth images arrive, but no camera_info on {info} "
-                f"({self._node.count_publishers(info)} publishers): is {CAMERA_INFO_TOPIC} "
-                "remapped to the topic beside the depth image?"
+            return log_messages.NO_CAMERA_INFO.format(
+                topic=info, publishers=self._node.count_publishers(info)
             )
         return ""
 
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
-        # REP-2003: sensor data is best effort, and of a stream only the newest frame matters.  A
-        # profile of its own, because rclpy writes the overrides into the one it is given.
+        # REP-2003: sensor data is best effort; only the newest image matters.  Each subscription
+        # has its own profile, because rclpy writes the overrides into the one it is given.
         self._subscriptions.append(
             self._node.create_subscription(
                 kind,
@@ -101,12 +101,51 @@ class Inputs:
         self.camera_info = info
 
 
-def metres(message: DepthMessage, reader: DepthReader) -> NDArray[np.float32]:
-    """(H, W) float32 metres of a depth message as it came, 0 where invalid.
+class DepthReader:
+    """Decodes and rectifies depth images; recomputes the calibration only when it changes.
 
-    Raises:
-        DepthError: not a depth image, or not a whole one.
+    Args:
+        rectified: whether the images are rectified; see :func:`calibration.calibrate`.
+        on_calibration: called with every new calibration.
     """
-    if isinstance(message, CompressedImage):
-        return compressed_depth.decode(message.format, message.data)
-    return reader.metres(message)
+
+    def __init__(self, rectified: bool, on_calibration: Callable[[Calibration], None]) -> None:
+        self._rectified = rectified
+        self._on_calibration = on_calibration
+        self._bridge = CvBridge()
+        self._calibration: Calibration | None = None
+        self._fingerprint: tuple[object, ...] = ()
+
+    def decode(self, message: DepthMessage) -> NDArray[np.float32]:
+        """(H, W) float32 metres of a depth message, not yet rectified, 0 where invalid.
+
+        Raises:
+            DepthError: not a depth image, or an incomplete one.
+        """
+        if isinstance(message, CompressedImage):
+            return compressed_depth.decode(message.format, message.data)
+        check_layout(
+            message.encoding, message.width, message.height, message.step, len(message.data)
+        )
+        try:
+            array = self._bridge.imgmsg_to_cv2(message, desired_encoding="passthrough")
+        except (CvBridgeError, TypeError, ValueError, AttributeError) as error:
+            raise DepthError(log_messages.CV_BRIDGE_ERROR.format(error=error)) from error
+        return to_metres(array, message.encoding)
+
+    def rectify(
+        self, depth: NDArray[np.float32], info: CameraInfo
+    ) -> tuple[NDArray[np.float32], Camera]:
+        """(H, W) metres as :meth:`decode` returns them -> the rectified image and its camera.
+
+        Raises:
+            CalibrationError: a camera_info that does not fit the image.
+            CameraError: a camera_info without usable intrinsics.
+        """
+        height, width = depth.shape
+        current = (*fingerprint(info), width, height)
+        if self._calibration is None or current != self._fingerprint:
+            self._calibration = calibrate(info, width, height, self._rectified)
+            self._fingerprint = current
+            self._on_calibration(self._calibration)
+        return self._calibration.rectify(depth), self._calibration.camera

@@ -1,16 +1,16 @@
-"""People -> RViz markers: pure functions of data, no node and no state.
+"""People -> RViz markers: pure functions.
 
-Namespaces and ids are stable, so a marker replaces its predecessor:
+Namespaces and ids are stable, so a marker replaces that of the frame before:
 
 ========== ================== ====================== ===========================================
-namespace  type               id                     what
+namespace  type               id                     content
 ========== ================== ====================== ===========================================
 ``joints`` SPHERE             person * 100 + joint   as in Azure Kinect's driver
 ``bones``  LINE_LIST          person                 the kinematic tree's edges
 ``labels`` TEXT_VIEW_FACING   person                 body id and score, above the head
 ========== ================== ====================== ===========================================
 
-Color says who, opacity says how sure.
+The color depends on the person, the opacity on the confidence.
 """
 
 from collections.abc import Iterable, Set
@@ -26,12 +26,12 @@ from visualization_msgs.msg import Marker, MarkerArray
 from depth_pose_ros.core.body_frame import body_frame
 from depth_pose_ros.core.skeleton import EDGES, INDEX
 from depth_pose_ros.core.tracking.person_tracker import Person
-from depth_pose_ros.ros.messages import body_id, shown
+from depth_pose_ros.ros.messages import body_id, published_joints
 
 JOINTS_NS, BONES_NS, LABELS_NS = "joints", "bones", "labels"
 IDS_PER_PERSON = 100  #: as in Azure Kinect's driver
 
-#: Okabe and Ito's colors, told apart also by the color-blind.  The person's number chooses.
+#: Okabe and Ito's colors, distinguishable by the color-blind.  Selected by the person's number.
 PALETTE: tuple[tuple[float, float, float], ...] = (
     (0.90, 0.62, 0.00),
     (0.34, 0.71, 0.91),
@@ -41,15 +41,16 @@ PALETTE: tuple[tuple[float, float, float], ...] = (
     (0.84, 0.37, 0.00),
     (0.80, 0.47, 0.65),
 )
-_FAINTEST = 0.15  # opacity at confidence 0: RViz warns of invisible markers
-_BONE_WIDTH, _LABEL_HEIGHT, _LABEL_LIFT = 0.4, 0.12, 0.25  # of a joint's diameter; metres; metres
+_MIN_OPACITY = 0.15  # at confidence 0: RViz warns about invisible markers
+_BONE_WIDTH = 0.4  # of the joint diameter
+_LABEL_SIZE, _LABEL_OFFSET = 0.12, 0.25  # metres; above the head
 
-MarkerKey = tuple[str, int]  #: namespace and id: what RViz knows a marker by
+MarkerKey = tuple[str, int]  #: namespace and id, which identify a marker in RViz
 
 
 @dataclass(frozen=True)
 class MarkerStyle:
-    """How people are drawn: sizes in metres, lifetime in seconds (0 is for ever)."""
+    """How people are drawn: sizes in metres, lifetime in seconds (0 means unlimited)."""
 
     joint_diameter: float
     lifetime: float
@@ -60,18 +61,19 @@ class MarkerStyle:
 def markers(
     header: Header, people: Iterable[Person], style: MarkerStyle, previous: Set[MarkerKey]
 ) -> MarkerArray:
-    """Spheres, bones and labels of all people, and the deletion of what is no more.
+    """Spheres, bones and labels of all people, and the deletion of markers no longer used.
 
     Args:
         header: of the depth image.
-        people: in this frame.
+        people: in that frame.
         style: see :class:`MarkerStyle`.
-        previous: :func:`keys` of the message before, for explicit deletions: a lifetime alone would
-            leave a ghost behind, and there may be none.
+        previous: :func:`keys` of the frame before.  Markers not used any more are deleted
+            explicitly, because the lifetime may be unlimited.
     """
     result = MarkerArray()
+    people = list(people)
     for person in people:
-        joints = shown(person, style.min_confidence)
+        joints = published_joints(person, style.min_confidence)
         colors = _colors(person)
         points = [Point(x=x, y=y, z=z) for x, y, z in person.pose.joints.tolist()]
         result.markers += [
@@ -81,23 +83,18 @@ def markers(
         if bones:  # RViz reports a line list without points as an error
             result.markers.append(_bones(header, person, bones, points, colors, style))
         result.markers.append(_label(header, person, style))
-    stale = sorted(previous - keys(result))
     result.markers += [
-        Marker(header=header, ns=ns, id=number, action=Marker.DELETE) for ns, number in stale
+        Marker(header=header, ns=ns, id=number, action=Marker.DELETE)
+        for ns, number in sorted(previous - keys(people, style))
     ]
     return result
 
 
-def keys(message: MarkerArray) -> frozenset[MarkerKey]:
-    """Namespace and id of every marker that is drawn after this message."""
-    return frozenset((m.ns, m.id) for m in message.markers if m.action == Marker.ADD)
-
-
-def drawn(people: Iterable[Person], style: MarkerStyle) -> frozenset[MarkerKey]:
-    """:func:`keys` of the message that draws these people."""
+def keys(people: Iterable[Person], style: MarkerStyle) -> frozenset[MarkerKey]:
+    """Namespace and id of every marker of these people."""
     result: set[MarkerKey] = set()
     for person in people:
-        joints = set(shown(person, style.min_confidence))
+        joints = set(published_joints(person, style.min_confidence))
         result |= {(JOINTS_NS, person.number * IDS_PER_PERSON + joint) for joint in joints}
         result.add((LABELS_NS, person.number))
         if any(joints.issuperset(edge) for edge in EDGES):
@@ -106,8 +103,8 @@ def drawn(people: Iterable[Person], style: MarkerStyle) -> frozenset[MarkerKey]:
 
 
 def opacities(person: Person) -> NDArray[np.float64]:
-    """(19,) of the joints: how sure each is."""
-    return _FAINTEST + (1 - _FAINTEST) * person.pose.confidence.astype(np.float64)
+    """(19,) the opacity of each joint, from its confidence."""
+    return _MIN_OPACITY + (1 - _MIN_OPACITY) * person.pose.confidence.astype(np.float64)
 
 
 def label(person: Person, style: MarkerStyle) -> str:
@@ -115,10 +112,10 @@ def label(person: Person, style: MarkerStyle) -> str:
     return f"{body_id(person, style.id_prefix)} {person.pose.score:.0%}"
 
 
-def above_head(joints: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(3,): where the label is."""
+def label_position(joints: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(3,) above the head."""
     _, axes = body_frame(joints)
-    return joints[INDEX["Head"]] + _LABEL_LIFT * axes[:, 2]
+    return joints[INDEX["Head"]] + _LABEL_OFFSET * axes[:, 2]
 
 
 def _colors(person: Person) -> list[ColorRGBA]:
@@ -169,9 +166,9 @@ def _bones(
 
 def _label(header: Header, person: Person, style: MarkerStyle) -> Marker:
     marker = _marker(header, LABELS_NS, person.number, Marker.TEXT_VIEW_FACING, style)
-    x, y, z = above_head(person.pose.joints).tolist()
+    x, y, z = label_position(person.pose.joints).tolist()
     marker.pose.position = Point(x=x, y=y, z=z)
-    marker.scale.z = _LABEL_HEIGHT
+    marker.scale.z = _LABEL_SIZE
     marker.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
     marker.text = label(person, style)
     return marker

@@ -1,7 +1,7 @@
-"""People -> ROS messages: pure functions of data, no node and no state.
+"""People -> TF, point cloud and poses: pure functions.
 
-Every message takes the header it is given (the depth image's own stamp and frame), and every
-number is a plain Python one, so the messages also pass with ``ROS_PYTHON_CHECK_FIELDS=1``.
+Every message has the header that is passed, and every number is a Python number, so that the
+messages are also valid with ``ROS_PYTHON_CHECK_FIELDS=1``.
 """
 
 import re
@@ -17,8 +17,8 @@ from depth_pose_ros.core.body_frame import body_frame, quaternion
 from depth_pose_ros.core.skeleton import JOINTS
 from depth_pose_ros.core.tracking.person_tracker import Person
 
-#: REP-155's names where it has one.  Its torso lies between the shoulders, its waist between the
-#: hips, and its legs end at the ankles, which is where this skeleton's feet are.
+#: Names of REP-155.  Its torso lies between the shoulders, its waist between the hips, and its legs
+#: end at the ankles, where the feet of this skeleton are.
 _REP_155 = {
     "UpperSpine": "torso",
     "DownSpine": "waist",
@@ -32,7 +32,7 @@ def _frame_name(joint: str) -> str:
     return _REP_155.get(joint, re.sub(r"^(l|r)(eft|ight)_", r"\1_", snake))
 
 
-#: The TF frame of every joint, without the person's id, in the order of the skeleton.
+#: TF frame of every joint, without the body id, in the order of the skeleton.
 FRAME_NAMES: tuple[str, ...] = tuple(_frame_name(joint) for joint in JOINTS)
 
 #: One joint of one person; little-endian, aligned to its widest field.
@@ -49,15 +49,15 @@ CLOUD_DTYPE = np.dtype(
 _POINT_FIELD_TYPES = {"<f4": PointField.FLOAT32, "<u4": PointField.UINT32}
 
 
-def shown(person: Person, min_confidence: float) -> list[int]:
-    """The joints, by index, that are published: sure enough and at a finite position."""
+def published_joints(person: Person, min_confidence: float) -> list[int]:
+    """Indices of the joints with at least this confidence and a finite position."""
     pose = person.pose
     keep = (pose.confidence >= min_confidence) & np.isfinite(pose.joints).all(axis=1)
     return np.flatnonzero(keep).tolist()
 
 
 def body_id(person: Person, prefix: str) -> str:
-    """REP-155's body id: it begins with a letter, because frame names end in it."""
+    """REP-155's body id; begins with a letter, because it is the end of frame names."""
     return f"{prefix}{person.number}"
 
 
@@ -66,9 +66,9 @@ def transforms(
 ) -> list[TransformStamped]:
     """TF frames as REP-155 names them.
 
-    ``body_<id>`` at the middle of the hips, x out of the chest and z towards the head, is a child
-    of the header's frame; ``<part>_<id>`` of every shown joint is a child of ``body_<id>`` and
-    parallel to it.
+    ``body_<id>``, a child of the header's frame, has its origin between the hips, x out of the
+    chest and z towards the head.  ``<part>_<id>`` of every published joint is a child of
+    ``body_<id>`` and parallel to it.
     """
     result = []
     for person in people:
@@ -78,17 +78,14 @@ def transforms(
         result.append(_transform(header, root, origin.tolist(), quaternion(axes)))
         child_header = Header(stamp=header.stamp, frame_id=root)
         offsets = ((person.pose.joints - origin) @ axes).tolist()
-        for joint in shown(person, min_confidence):
+        for joint in published_joints(person, min_confidence):
             child = f"{FRAME_NAMES[joint]}_{identifier}"
             result.append(_transform(child_header, child, offsets[joint], (0.0, 0.0, 0.0, 1.0)))
     return result
 
 
 def poses(header: Header, people: Iterable[Person]) -> PoseArray:
-    """Where everybody is and faces, for followers: the frames ``body_<id>``, by number.
-
-    Position is the middle of the hips; x points out of the chest and z towards the head.
-    """
+    """The frames ``body_<id>`` of all people as poses, in the order of their numbers."""
     result = PoseArray(header=header)
     for person in sorted(people, key=lambda person: person.number):
         origin, axes = body_frame(person.pose.joints)
@@ -116,14 +113,14 @@ def _transform(
 
 
 def cloud(header: Header, people: Iterable[Person], min_confidence: float) -> PointCloud2:
-    """All shown joints as one unordered cloud for planners; fields as in :data:`CLOUD_DTYPE`.
+    """All published joints as one unordered cloud; fields as in :data:`CLOUD_DTYPE`.
 
     ``joint`` is the index into :data:`depth_pose_ros.core.skeleton.JOINTS`, ``person`` the person's
-    number.  Only finite points, so ``is_dense`` holds.
+    number.  All points are finite, so ``is_dense`` is true.
     """
     parts = [np.empty(0, CLOUD_DTYPE)]
     for person in people:
-        joints = shown(person, min_confidence)
+        joints = published_joints(person, min_confidence)
         points = np.empty(len(joints), CLOUD_DTYPE)
         points["x"], points["y"], points["z"] = person.pose.joints[joints].T
         points["confidence"] = person.pose.confidence[joints]
@@ -139,7 +136,7 @@ def cloud(header: Header, people: Iterable[Person], min_confidence: float) -> Po
         is_bigendian=False,
         point_step=CLOUD_DTYPE.itemsize,
         row_step=packed.nbytes,
-        data=array("B", packed.tobytes()),  # rclpy copies bytes one by one, an array at once
+        data=array("B", packed.tobytes()),  # rclpy copies bytes one by one, an array in one step
         is_dense=True,
     )
 

@@ -1,14 +1,17 @@
 """The node: depth images in, skeletons out.
 
-Thin on purpose: parameters, threads and the life cycle.  Reading, estimation, numbering, conversion
-and counting are elsewhere.
+Contains the parameters, the threads and the lifecycle; decoding, estimation, tracking, messages and
+statistics are in other modules.
 """
 
 import time
 import traceback
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState
@@ -17,39 +20,59 @@ from rclpy.parameter import Parameter
 from rclpy.timer import Timer
 
 from depth_pose_ros.core.calibration import Calibration, CalibrationError
-from depth_pose_ros.core.camera import CameraError
+from depth_pose_ros.core.camera import Camera, CameraError
 from depth_pose_ros.core.depth import DepthError
-from depth_pose_ros.core.options import EstimatorOptions, constraints
+from depth_pose_ros.core.options import EstimatorOptions
+from depth_pose_ros.core.pose import Pose
 from depth_pose_ros.core.tracking.person_tracker import PersonTracker
-from depth_pose_ros.ros import parameters
-from depth_pose_ros.ros.diagnostics import Circumstances, Diagnostics
-from depth_pose_ros.ros.estimator_loading import (
-    Estimator,
-    EstimatorFactory,
-    load_estimator,
+from depth_pose_ros.ros import log_messages, parameters
+from depth_pose_ros.ros.diagnostics import (
+    Diagnostics,
+    NodeStatus,
+    Snapshot,
+    Statistics,
+    Throttle,
+    TimeJumpDetector,
+    age,
+    to_seconds,
 )
-from depth_pose_ros.ros.health import Health, Report
-from depth_pose_ros.ros.inputs import DEPTH_TOPIC, DepthMessage, Inputs, metres
-from depth_pose_ros.ros.outputs import Outputs, View
-from depth_pose_ros.ros.reader import DepthReader
+from depth_pose_ros.ros.inputs import DEPTH_TOPIC, DepthMessage, DepthReader, Inputs
+from depth_pose_ros.ros.outputs import Outputs
 from depth_pose_ros.ros.tf import FrameError, TargetFrame
-from depth_pose_ros.ros.throttle import Throttle
-from depth_pose_ros.ros.timeline import Timeline, age, seconds
 from depth_pose_ros.ros.worker import LatestWorker
 
 NODE_NAME = "depth_pose_node"
 
-REPEAT_AFTER = 5.0  #: seconds before the same complaint is made again, or of silence before one
-_WATCH = 0.2  # seconds between two looks at what is missing
-_LONGEST_INFERENCE = 10.0  # seconds to wait for the frame in work when the node is stopped
+REPEAT_PERIOD = 5.0  #: seconds before a message is repeated, or without input before one is logged
+_CHECK_PERIOD = 0.2  # seconds between two checks of the inputs
+_STOP_TIMEOUT = 10.0  # seconds to wait for the current inference when the node is stopped
+
+
+class Estimator(Protocol):
+    """What the node needs of :class:`depth_pose_ros.PoseEstimator`."""
+
+    def estimate(self, depth: NDArray[np.float32], camera: Camera) -> list[Pose]:
+        """(H, W) float32 metres, 0 where missing -> one pose per person."""
+
+
+EstimatorFactory = Callable[[EstimatorOptions], Estimator]
+
+
+def load_estimator(options: EstimatorOptions) -> Estimator:
+    """The estimator of :mod:`depth_pose_ros.core`."""
+    # Imported here because torch takes seconds to load and only a configured node needs it.
+    from depth_pose_ros.core.estimator import PoseEstimator
+
+    cv2.setNumThreads(options.threads)
+    return PoseEstimator.from_options(options)
 
 
 class DepthPoseNode(LifecycleNode):
-    """The life-cycle node ``depth_pose_node``; see the README for topics and parameters.
+    """The lifecycle node ``depth_pose_node``; see the README for topics and parameters.
 
     Args:
         make_estimator: called on every configure.
-        options: passed on to rclpy.
+        options: passed to rclpy.
 
     Raises:
         rclpy.exceptions.ParameterException: a start-up parameter of a wrong type or out of range.
@@ -59,15 +82,15 @@ class DepthPoseNode(LifecycleNode):
         self._make_estimator = make_estimator
         self._estimator: Estimator | None = None
         self._worker: LatestWorker[tuple[DepthMessage, float]] | None = None
-        self._watch: Timer | None = None
+        self._check_timer: Timer | None = None
         self._target: TargetFrame | None = None
-        self._failure = ""
-        self._gone = False  # the camera
-        self._timeline = Timeline()
-        self._throttle = Throttle(REPEAT_AFTER)
-        self._health = Health()
-        self._identities = PersonTracker()
-        # Before super(), because rclpy also destroys nodes that are half made.
+        self._transition_error = ""
+        self._images_stopped = False
+        self._jump_detector = TimeJumpDetector()
+        self._throttle = Throttle(REPEAT_PERIOD)
+        self._statistics = Statistics()
+        self._tracker = PersonTracker()
+        # Before super(), because rclpy also destroys nodes that are constructed in part.
         self._inputs, self._outputs = Inputs(self, self._on_image), Outputs(self)
         super().__init__(NODE_NAME, **options)
         self.add_on_set_parameters_callback(self._on_set_parameters)
@@ -76,46 +99,48 @@ class DepthPoseNode(LifecycleNode):
         self._diagnostics = Diagnostics(self, self._observe)
 
     def autostart(self) -> None:
-        """Configure and activate, if the parameter ``autostart`` says so."""
+        """Configure and activate the node if the parameter ``autostart`` is true."""
         if not self._value("autostart"):
             return
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
         elif self.context.ok():
-            name = self.get_fully_qualified_name()
             self.get_logger().error(
-                "The node stays unconfigured.  Correct its parameters, for example "
-                f"`ros2 param set {name} model <file>`, then `ros2 lifecycle set {name} configure` "
-                f"and `ros2 lifecycle set {name} activate`"
+                log_messages.STAYS_UNCONFIGURED.format(node=self.get_fully_qualified_name())
             )
 
-    # Life cycle
+    # Parameters: old names are replaced.  `ros2 param set` calls the second one.
+
+    def set_parameters(self, parameter_list: list[Parameter]) -> list[SetParametersResult]:
+        return super().set_parameters(parameters.current_names(self, parameter_list))
+
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        return super().set_parameters_atomically(parameters.current_names(self, parameter_list))
+
+    # Lifecycle
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        options = EstimatorOptions(
-            **{n: self._value(n) for n, c in constraints(EstimatorOptions).items() if c.parameter}
-        )
         try:
-            self._estimator = self._make_estimator(options)
+            self._estimator = self._make_estimator(parameters.estimator_options(self))
             self._outputs.open()
             if self._value("target_frame"):
                 self._target = TargetFrame(self, self._value("target_frame"))
-                self._outputs.own_listeners = 1
-        except Exception as error:  # whatever it is, the node must live on and say so
-            self._fail("configure", error)
+                self._outputs.own_tf_subscriptions = 1
+        except Exception as error:  # of any kind: the node must stay alive and report it
+            self._transition_failed("configure", error)
             self._release()
             return TransitionCallbackReturn.FAILURE
-        self._failure = ""
+        self._transition_error = ""
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             self._start()
-        except Exception as error:  # rclpy would keep it to itself
-            self._fail("activate", error)
+        except Exception as error:  # rclpy would not log it
+            self._transition_failed("activate", error)
             self._stop()
             return TransitionCallbackReturn.FAILURE
-        self._failure = ""
+        self._transition_error = ""
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -131,7 +156,7 @@ class DepthPoseNode(LifecycleNode):
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self.get_logger().error(f"A transition from state {state.label} failed: unconfigured again")
+        self.get_logger().error(log_messages.RESET_AFTER_ERROR.format(state=state.label))
         self._release()
         return super().on_error(state)
 
@@ -140,158 +165,162 @@ class DepthPoseNode(LifecycleNode):
         super().destroy_node()
 
     def _start(self) -> None:
-        """From inactive to active: inputs and the thread that works on them."""
-        self._health.begin()
-        self._timeline.begin()
-        self._gone = False
-        self._identities.reset()
+        """From inactive to active: start the worker thread and subscribe."""
+        self._statistics.reset()
+        self._jump_detector.reset()
+        self._images_stopped = False
+        self._tracker.reset()
         self._worker = LatestWorker(self._process, name="inference")
         self._inputs.open(self._value("image_transport"))
-        # A clock of its own: with use_sim_time and no simulation, ROS time stands still.
+        # Steady time: with use_sim_time and no simulation, ROS time does not advance.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._watch = self.create_timer(_WATCH, self._on_watch, clock=steady)
+        self._check_timer = self.create_timer(_CHECK_PERIOD, self._check_inputs, clock=steady)
         depth, info = self._inputs.topics
-        self.get_logger().info(f"Active: depth from {depth}, calibration from {info}")
+        self.get_logger().info(
+            log_messages.ACTIVE.format(depth_topic=depth, camera_info_topic=info)
+        )
 
     def _stop(self) -> None:
-        """Back to inactive, from wherever: no input, no work, nothing drawn."""
-        if self._watch is not None:
-            self.destroy_timer(self._watch)
-            self._watch = None
+        """To inactive, from any state: unsubscribe, stop the worker thread, clear the outputs."""
+        if self._check_timer is not None:
+            self.destroy_timer(self._check_timer)
+            self._check_timer = None
         self._inputs.close()
-        if self._worker is not None and not self._worker.stop(_LONGEST_INFERENCE):
-            self.get_logger().error("The inference hangs; its thread is left behind")
+        if self._worker is not None and not self._worker.stop(_STOP_TIMEOUT):
+            self.get_logger().error(log_messages.INFERENCE_TIMEOUT.format(seconds=_STOP_TIMEOUT))
         self._worker = None
         if self.context.ok():
-            self._outputs.take_back()
+            self._outputs.clear()
 
     def _release(self) -> None:
-        """Back to unconfigured: no model, no publishers."""
+        """To unconfigured, from any state: release the model, destroy the publishers."""
         self._stop()
         self._estimator = None
         if self._target is not None:
             self._target.close()
-            self._target, self._outputs.own_listeners = None, 0
+            self._target, self._outputs.own_tf_subscriptions = None, 0
         self._outputs.close()
 
     # Executor's thread
 
     def _on_image(self, image: DepthMessage) -> None:
-        silence = self._health.image()
-        if self._gone:
-            self._gone = False
-            self.get_logger().info(f"Depth images again, after {silence:.1f} s")
-        if self._worker is not None and not self._resting():
+        gap = self._statistics.add_image()
+        if self._images_stopped:
+            self._images_stopped = False
+            self.get_logger().info(log_messages.IMAGES_RESUMED.format(seconds=gap))
+        if self._worker is not None and not self._is_idle():
             self._worker.put((image, time.monotonic()))
 
-    def _on_watch(self) -> None:
-        """Say what is missing: a silent node is the hardest one to put right."""
-        report = self._health.report()
-        if report.images and report.silence > self._value("stale_after"):
-            if not self._gone:
-                self._gone = True
-                self._report(f"No depth image for {report.silence:.1f} s: the camera has gone")
-                self._outputs.take_back()
+    def _check_inputs(self) -> None:
+        """Report missing inputs."""
+        now = self._statistics.snapshot()
+        if now.num_images and now.time_since_image > self._value("image_timeout"):
+            if not self._images_stopped:
+                self._images_stopped = True
+                self._error(log_messages.IMAGES_STOPPED.format(seconds=now.time_since_image))
+                self._outputs.clear()
                 self._diagnostics.update()
-        elif report.idle > REPEAT_AFTER:
-            complaint = self._inputs.complaint(report.images, report.silence)
-            if complaint:
-                self._report(complaint)
+        elif now.time_since_result > REPEAT_PERIOD:
+            message = self._inputs.missing(now.num_images, now.time_since_image)
+            if message:
+                self._error(message)
 
-    def _observe(self) -> tuple[Report, Circumstances]:
+    def _observe(self) -> tuple[Snapshot, NodeStatus]:
         """For the diagnostics."""
-        configured = "unconfigured" if self._estimator is None else "inactive"
-        return self._health.report(), Circumstances(
-            state=configured if self._worker is None else "active",
-            failure=self._failure,
-            stale_after=self._value("stale_after"),
-            resting=self._resting(),
-            dropped=0 if self._worker is None else self._worker.dropped,
+        state = "unconfigured" if self._estimator is None else "inactive"
+        return self._statistics.snapshot(), NodeStatus(
+            state=state if self._worker is None else "active",
+            transition_error=self._transition_error,
+            image_timeout=self._value("image_timeout"),
+            idle=self._is_idle(),
+            dropped_frames=0 if self._worker is None else self._worker.dropped,
             model=self._value("model"),
-            frame=self._value("target_frame"),
+            target_frame=self._value("target_frame"),
         )
 
-    def _resting(self) -> bool:
-        return self._value("lazy") and not self._outputs.wanted()
+    def _is_idle(self) -> bool:
+        return self._value("lazy") and not self._outputs.has_subscribers()
 
-    def _on_set_parameters(self, changes: Iterable[Parameter]) -> SetParametersResult:
-        reason = parameters.refusal(changes, configured=self._estimator is not None)
+    def _on_set_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        reason = parameters.rejection(changes, configured=self._estimator is not None)
         return SetParametersResult(successful=not reason, reason=reason)
 
     # Worker's thread
 
     def _process(self, item: tuple[DepthMessage, float]) -> None:
-        image, arrived = item
+        image, arrival = item
         try:
-            self._estimate(image, arrived)
+            self._estimate(image, arrival)
         except (DepthError, CameraError, CalibrationError) as error:
-            self._report(f"Depth image ignored: {error}")
+            self._error(log_messages.IMAGE_IGNORED.format(error=error))
         except FrameError as error:
-            self._report(f"Nothing published: {error}")
-        except Exception as error:  # the next frame may be good: the thread must live on
+            self._error(log_messages.NOT_PUBLISHED.format(error=error))
+        except Exception as error:  # the next frame may be valid: the thread must continue
             if self.context.ok():
-                self._report(f"Frame lost: {type(error).__name__}: {error}")
+                kind = type(error).__name__
+                self._error(log_messages.FRAME_LOST.format(kind=kind, error=error))
                 self.get_logger().debug("".join(traceback.format_exception(error)))
 
-    def _estimate(self, image: DepthMessage, arrived: float) -> None:
-        self._follow_time(image)
+    def _estimate(self, image: DepthMessage, arrival: float) -> None:
+        self._check_time(image)
         estimator, info = self._estimator, self._inputs.camera_info
-        raw = metres(image, self._reader)
-        if estimator is None or info is None:  # the watch says so if it lasts
+        decoded = self._reader.decode(image)
+        if estimator is None or info is None:  # _check_inputs reports it if it lasts
             return
-        depth, camera = self._reader.rectified(raw, info)
+        depth, camera = self._reader.rectify(decoded, info)
         if not depth.any():
-            self._report("The depth image has no valid pixel: is the sensor covered or too near?")
+            self._error(log_messages.NO_VALID_PIXEL)
         if not image.header.frame_id:
-            self._report("The depth image has no frame_id: set it in the driver, TF needs it")
-        people = self._identities.people(
+            self._error(log_messages.NO_FRAME_ID)
+        people = self._tracker.people(
             estimator.estimate(depth, camera),
-            seconds(image.header.stamp),
+            to_seconds(image.header.stamp),
             camera,
-            parameters.tracker_settings(self),
+            parameters.tracker_options(self),
         )
-        self._outputs.publish_view(View(image.header, depth, people))
-        header, placed = image.header, people
+        self._outputs.publish_2d(image.header, depth, people)
+        header = image.header
         if self._target is not None:
-            header, placed = self._target.place(image.header, people)
-        self._outputs.publish(header, placed)
+            header, people = self._target.transform(header, people)
+        self._outputs.publish_3d(header, people)
         latency = age(image.header.stamp, self.get_clock().now().nanoseconds)
-        self._health.result(len(people), time.monotonic() - arrived, latency)
+        self._statistics.add_result(len(people), time.monotonic() - arrival, latency)
 
-    def _follow_time(self, image: DepthMessage) -> None:
-        """Start afresh where time jumps back: a bag that loops, a simulation that is reset."""
-        back = self._timeline.jump(image.header.stamp)
+    def _check_time(self, image: DepthMessage) -> None:
+        """Reset the tracker where time jumps back: a bag that loops, a simulation that is reset."""
+        back = self._jump_detector.update(image.header.stamp)
         if not back:
             return
-        message = f"Time has jumped back by {back:.1f} s: starting afresh"
-        if self._throttle.admits(message):  # two cameras on one topic would never end it
+        message = log_messages.TIME_JUMP.format(seconds=back)
+        if self._throttle.allows(message):  # two cameras on one topic cause it with every image
             self.get_logger().info(message)
-        self._identities.reset()
-        self._outputs.take_back()
+        self._tracker.reset()
+        self._outputs.clear()
         if self._target is not None:
             self._target.clear()
 
     def _on_calibration(self, calibration: Calibration) -> None:
-        camera, topic = calibration.camera, self.resolve_topic_name(DEPTH_TOPIC)
-        undone = "" if calibration.undistortion is None else "; the distortion D is undone"
-        self.get_logger().info(f"Calibration: {camera}{undone}")
+        topic = self.resolve_topic_name(DEPTH_TOPIC)
+        undistorted = calibration.undistortion is not None
+        template = log_messages.CALIBRATION_UNDISTORTED if undistorted else log_messages.CALIBRATION
+        self.get_logger().info(template.format(camera=calibration.camera))
         if calibration.ignored_distortion and "raw" in topic and "rect" not in topic:
-            self.get_logger().warning(
-                "The distortion D of camera_info is ignored because the parameter rectified is "
-                f"true, but {topic} does not sound rectified: if it is not, set it to false"
-            )
+            self.get_logger().warning(log_messages.DISTORTION_IGNORED.format(topic=topic))
 
     # Any thread
 
-    def _fail(self, transition: str, error: Exception) -> None:
-        self._failure = f"Cannot {transition}: {error}"
-        self.get_logger().error(self._failure)
+    def _transition_failed(self, transition: str, error: Exception) -> None:
+        self._transition_error = log_messages.TRANSITION_FAILED.format(
+            transition=transition, error=error
+        )
+        self.get_logger().error(self._transition_error)
         self.get_logger().debug("".join(traceback.format_exception(error)))
 
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value
 
-    def _report(self, message: str) -> None:
-        self._health.fault(message)
-        if self._throttle.admits(message):
+    def _error(self, message: str) -> None:
+        """Log an error, at most once per period, and report it on /diagnostics."""
+        self._statistics.add_error(message)
+        if self._throttle.allows(message):
             self.get_logger().error(message)

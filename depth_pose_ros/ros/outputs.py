@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseArray
@@ -17,32 +17,21 @@ from visualization_msgs.msg import MarkerArray
 
 from depth_pose_ros.core.tracking.person_tracker import Person
 from depth_pose_ros.ros import markers, messages, ros4hri
+from depth_pose_ros.ros.message_templates import TemplatedMessages
 from depth_pose_ros.ros.overlay import overlay
-from depth_pose_ros.ros.quick_messages import TemplatedMessages
 
 MARKERS_TOPIC, CLOUD_TOPIC = "~/markers", "~/joints"
 POSES_TOPIC, OVERLAY_TOPIC = "~/poses", "~/overlay"
-_DEPTH = 5  # messages; reliable and volatile, so it serves both kinds of subscriber
-
-
-class View(NamedTuple):
-    """One depth image and who is in it.
-
-    Attributes:
-        header: the image's.
-        depth: (H, W) float32 metres, rectified.
-        people: in the camera's frame, pixels in ``depth``.
-    """
-
-    header: Header
-    depth: NDArray[np.float32]
-    people: Sequence[Person]
+_DEPTH = 5  # messages; reliable and volatile, which matches both kinds of subscriber
 
 
 class Outputs:
-    """Markers, cloud, poses, overlay, TF and REP-155's topics: what the node's parameters ask for.
+    """Markers, cloud, poses, overlay, TF and the topics of REP-155, as the node's parameters say.
 
-    Messages are made only for topics that somebody listens to.  Safe to use from several threads.
+    Messages are made only for topics that have subscribers.  Safe to use from several threads.
+
+    Attributes:
+        own_tf_subscriptions: number of the node's own subscriptions to TF, which do not count.
     """
 
     def __init__(self, node: LifecycleNode) -> None:
@@ -50,11 +39,11 @@ class Outputs:
         self._lock = threading.RLock()
         self._publishers: dict[str, Any] = {}
         self._broadcaster: TransformBroadcaster | None = None
-        self._humans: ros4hri.Ros4HriPublishers | None = None
-        self._quick = TemplatedMessages()
-        self._drawn: frozenset[markers.MarkerKey] = frozenset()
-        self._last_header, self._anybody = Header(), False
-        self.own_listeners = 0  #: of the node itself to TF, who do not count
+        self._ros4hri: ros4hri.Ros4HriPublishers | None = None
+        self._templated = TemplatedMessages()
+        self._marker_keys: frozenset[markers.MarkerKey] = frozenset()
+        self._last_header, self._last_empty = Header(), True
+        self.own_tf_subscriptions = 0
 
     def open(self) -> None:
         """Create the publishers (on configure)."""
@@ -72,60 +61,59 @@ class Outputs:
                     qos_overriding_options=QoSOverridingOptions.with_default_policies(),
                 )
         if self._value("publish_tf") and self._broadcaster is None:
-            # tf2 offers no way to take a broadcaster back, so it lives as long as the node.
+            # tf2 cannot destroy a broadcaster, so it exists as long as the node.
             self._broadcaster = TransformBroadcaster(self._node)
 
-        hri_msgs = ros4hri.messages() if self._value("publish_humans") else None
+        hri_msgs = ros4hri.load_hri_msgs() if self._value("publish_ros4hri") else None
         if hri_msgs is not None:
-            self._humans = ros4hri.Ros4HriPublishers(self._node, hri_msgs)
+            self._ros4hri = ros4hri.Ros4HriPublishers(self._node, hri_msgs)
 
     def close(self) -> None:
         """Destroy the publishers (on cleanup)."""
         with self._lock:
-            if self._humans is not None:
-                self._humans.close()
-                self._humans = None
+            if self._ros4hri is not None:
+                self._ros4hri.close()
+                self._ros4hri = None
             while self._publishers:
                 _, publisher = self._publishers.popitem()
                 self._node.destroy_lifecycle_publisher(publisher)
 
-    def wanted(self) -> bool:
-        """Whether anybody listens to anything.
-
-        Whoever listens to TF listens to all of it, so on most robots somebody does: the parameter
-        ``tf_wakes`` says whether that counts.
-        """
+    def has_subscribers(self) -> bool:
+        """Whether any output has a subscriber; TF counts if ``count_tf_subscribers`` is true."""
         if any(publisher.get_subscription_count() for publisher in self._publishers.values()):
             return True
-        if self._humans is not None and self._humans.wanted():
+        if self._ros4hri is not None and self._ros4hri.has_subscribers():
             return True
-        if self._broadcaster is None or not self._value("tf_wakes"):
+        if self._broadcaster is None or not self._value("count_tf_subscribers"):
             return False
-        return bool(self._broadcaster.pub_tf.get_subscription_count() > self.own_listeners)
+        return bool(self._broadcaster.pub_tf.get_subscription_count() > self.own_tf_subscriptions)
 
-    def publish_view(self, view: View) -> None:
-        """What is drawn in the image's own plane."""
-        min_confidence = self._value("min_confidence")
-        with self._lock:
-            if publisher := self._listened(OVERLAY_TOPIC):
-                publisher.publish(overlay(view.header, view.depth, view.people, min_confidence))
-            if self._humans is not None and self._humans.wanted():
-                height, width = view.depth.shape
-                self._humans.publish(
-                    view.header,
-                    view.people,
-                    (height, width),
-                    self._value("id_prefix"),
-                    min_confidence,
-                )
-
-    def publish(self, header: Header, people: Sequence[Person]) -> None:
-        """What is in space, also of an empty frame: that takes back what was there before.
-
-        A frame without a ``frame_id`` has no place in TF, so none is sent for it.
+    def publish_2d(
+        self, header: Header, depth: NDArray[np.float32], people: Sequence[Person]
+    ) -> None:
+        """Publish the outputs in the image plane: overlay and REP-155.
 
         Args:
-            header: the image's stamp and the people's frame.
+            header: of the depth image.
+            depth: (H, W) float32 metres, rectified.
+            people: their ``pixels`` are those of ``depth``.
+        """
+        min_confidence = self._value("min_confidence")
+        with self._lock:
+            if publisher := self._subscribed(OVERLAY_TOPIC):
+                publisher.publish(overlay(header, depth, people, min_confidence))
+            if self._ros4hri is not None and self._ros4hri.has_subscribers():
+                height, width = depth.shape
+                id_prefix = self._value("id_prefix")
+                self._ros4hri.publish(header, people, (height, width), id_prefix, min_confidence)
+
+    def publish_3d(self, header: Header, people: Sequence[Person]) -> None:
+        """Publish the outputs in space: TF, cloud, poses and markers, also of an empty frame.
+
+        TF needs a ``frame_id``; without one none is published.
+
+        Args:
+            header: stamp of the image and frame of the people.
             people: in that frame.
         """
         min_confidence = self._value("min_confidence")
@@ -133,25 +121,25 @@ class Outputs:
             if self._broadcaster is not None and people and header.frame_id:
                 id_prefix = self._value("id_prefix")
                 self._broadcaster.pub_tf.publish(
-                    self._quick.transforms(header, people, id_prefix, min_confidence)
+                    self._templated.transforms(header, people, id_prefix, min_confidence)
                 )
-            if publisher := self._listened(CLOUD_TOPIC):
+            if publisher := self._subscribed(CLOUD_TOPIC):
                 publisher.publish(messages.cloud(header, people, min_confidence))
-            if publisher := self._listened(POSES_TOPIC):
+            if publisher := self._subscribed(POSES_TOPIC):
                 publisher.publish(messages.poses(header, people))
-            self._draw(header, people)
-            self._last_header, self._anybody = header, bool(people)
+            self._publish_markers(header, people)
+            self._last_header, self._last_empty = header, not people
 
-    def take_back(self) -> None:
-        """Tell everybody that nobody is there any more: markers are deleted, the cloud is empty."""
+    def clear(self) -> None:
+        """Publish that there are no people: markers are deleted, the cloud is empty."""
         with self._lock:
-            if self._anybody or self._drawn:
-                self.publish(self._last_header, [])
-            if self._humans is not None and self._humans.wanted():
-                self._humans.publish(self._last_header, [], (1, 1), "", 0.0)
+            if self._marker_keys or not self._last_empty:
+                self.publish_3d(self._last_header, [])
+            if self._ros4hri is not None and self._ros4hri.has_subscribers():
+                self._ros4hri.publish(self._last_header, [], (1, 1), "", 0.0)
 
-    def _draw(self, header: Header, people: Sequence[Person]) -> None:
-        publisher = self._listened(MARKERS_TOPIC)
+    def _publish_markers(self, header: Header, people: Sequence[Person]) -> None:
+        publisher = self._subscribed(MARKERS_TOPIC)
         if publisher is None:
             return
         style = markers.MarkerStyle(
@@ -160,11 +148,11 @@ class Outputs:
             id_prefix=self._value("id_prefix"),
             min_confidence=self._value("min_confidence"),
         )
-        publisher.publish(self._quick.markers(header, people, style, self._drawn))
-        self._drawn = markers.drawn(people, style)
+        publisher.publish(self._templated.markers(header, people, style, self._marker_keys))
+        self._marker_keys = markers.keys(people, style)
 
-    def _listened(self, topic: str) -> Any:
-        """The topic's publisher, or None where nobody would hear it."""
+    def _subscribed(self, topic: str) -> Any:
+        """The topic's publisher, or None if it has no subscriber."""
         publisher = self._publishers.get(topic)
         return publisher if publisher is not None and publisher.get_subscription_count() else None
 

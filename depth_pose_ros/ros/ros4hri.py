@@ -1,6 +1,6 @@
-"""People on the topics of REP-155 (ROS4HRI), where the package hri_msgs is installed.
+"""Topics of REP-155 (ROS4HRI), if the package hri_msgs is installed.
 
-``/humans/bodies/tracked`` lists the ids of the bodies in view; each body has ``skeleton2d`` and
+``/humans/bodies/tracked`` lists the ids of all tracked bodies; each body has ``skeleton2d`` and
 ``roi`` below ``/humans/bodies/<id>/``.  Their coordinates are normalized: (0, 0) is the image's top
 left corner and (1, 1) its bottom right one.
 """
@@ -19,32 +19,33 @@ from std_msgs.msg import Header
 
 from depth_pose_ros.core.skeleton import INDEX
 from depth_pose_ros.core.tracking.person_tracker import Person
-from depth_pose_ros.ros.messages import body_id, shown
+from depth_pose_ros.ros.messages import body_id, published_joints
 
 BODIES = "/humans/bodies"
 _DEPTH = 5  # messages
-#: Seconds for which a body's topics outlive it: who is lost for a moment keeps the subscribers.
-_LINGER = 5.0
-#: hri_msgs/Skeleton2D's key points that this skeleton has; it has no face.
+#: Seconds for which the topics of a lost body are kept, so that subscribers stay connected if the
+#: body is detected again.
+_TOPIC_TIMEOUT = 5.0
+#: Key points of hri_msgs/Skeleton2D and the joints of this skeleton, which has no face.
 _KEY_POINTS = {
     "NECK": "Neck",
-    **{
-        f"{side.upper()}_{theirs.upper()}": f"{side}{ours}"
-        for side in ("Right", "Left")
-        for theirs, ours in (
-            ("Shoulder", "Shoulder"),
-            ("Elbow", "Elbow"),
-            ("Wrist", "Wrist"),
-            ("Hip", "Hip"),
-            ("Knee", "Knee"),
-            ("Ankle", "Foot"),
-        )
-    },
+    "RIGHT_SHOULDER": "RightShoulder",
+    "RIGHT_ELBOW": "RightElbow",
+    "RIGHT_WRIST": "RightWrist",
+    "RIGHT_HIP": "RightHip",
+    "RIGHT_KNEE": "RightKnee",
+    "RIGHT_ANKLE": "RightFoot",
+    "LEFT_SHOULDER": "LeftShoulder",
+    "LEFT_ELBOW": "LeftElbow",
+    "LEFT_WRIST": "LeftWrist",
+    "LEFT_HIP": "LeftHip",
+    "LEFT_KNEE": "LeftKnee",
+    "LEFT_ANKLE": "LeftFoot",
 }
 
 
-def messages() -> ModuleType | None:
-    """``hri_msgs.msg``, or None: it is not released for every distribution."""
+def load_hri_msgs() -> ModuleType | None:
+    """``hri_msgs.msg``, or None if it is not installed."""
     try:
         return importlib.import_module("hri_msgs.msg")
     except ImportError:
@@ -52,12 +53,12 @@ def messages() -> ModuleType | None:
 
 
 class Ros4HriPublishers:
-    """The publishers of REP-155; one for all bodies, two more for each.
+    """The publishers of REP-155: one for the list of bodies, two for each body.
 
     Args:
-        node: what they belong to.
+        node: owner of the publishers.
         messages: the module ``hri_msgs.msg``.
-        clock: seconds that never go back.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -65,11 +66,11 @@ class Ros4HriPublishers:
     ) -> None:
         self._node, self._messages, self._clock = node, messages, clock
         self._tracked = self._publisher(messages.IdsList, "tracked")
-        self._bodies: dict[str, tuple[Any, Any]] = {}  # of an id: skeleton2d and roi
+        self._bodies: dict[str, tuple[Any, Any]] = {}  # by id: skeleton2d and roi
         self._seen: dict[str, float] = {}
 
-    def wanted(self) -> bool:
-        """Whether anybody listens."""
+    def has_subscribers(self) -> bool:
+        """Whether any of the topics has a subscriber."""
         publishers = [self._tracked, *(p for pair in tuple(self._bodies.values()) for p in pair)]
         return any(publisher.get_subscription_count() for publisher in publishers)
 
@@ -81,7 +82,7 @@ class Ros4HriPublishers:
         id_prefix: str,
         min_confidence: float,
     ) -> None:
-        """All topics, for one frame.
+        """Publish all topics for one frame.
 
         Args:
             header: of the depth image.
@@ -101,12 +102,12 @@ class Ros4HriPublishers:
                         self._messages.NormalizedRegionOfInterest2D, f"{identifier}/roi"
                     ),
                 )
-            joints = shown(person, min_confidence)
+            joints = published_joints(person, min_confidence)
             skeleton, roi = self._bodies[identifier]
             skeleton.publish(skeleton2d(self._messages, header, person, joints, size))
-            roi.publish(region(self._messages, header, person, joints, size))
+            roi.publish(region_of_interest(self._messages, header, person, joints, size))
         self._tracked.publish(self._messages.IdsList(header=header, ids=ids))
-        for identifier in [i for i, last in self._seen.items() if now - last > _LINGER]:
+        for identifier in [i for i, last in self._seen.items() if now - last > _TOPIC_TIMEOUT]:
             del self._seen[identifier]
             for publisher in self._bodies.pop(identifier):
                 self._node.destroy_publisher(publisher)
@@ -125,21 +126,21 @@ class Ros4HriPublishers:
 def skeleton2d(
     messages: Any, header: Header, person: Person, joints: Sequence[int], size: tuple[int, int]
 ) -> Any:
-    """``hri_msgs/Skeleton2D``; key points that are not shown or outside the image are all 0."""
+    """``hri_msgs/Skeleton2D``; key points not published or outside the image are 0."""
     message = messages.Skeleton2D(header=header)
-    for theirs, ours in _KEY_POINTS.items():
-        joint = INDEX[ours]
+    for key_point, joint_name in _KEY_POINTS.items():
+        joint = INDEX[joint_name]
         x, y = _normalized(person, [joint], size)[0].tolist()
         if joint in joints and 0 <= x <= 1 and 0 <= y <= 1:
-            point = message.skeleton[getattr(messages.Skeleton2D, theirs)]
+            point = message.skeleton[getattr(messages.Skeleton2D, key_point)]
             point.x, point.y, point.c = x, y, float(person.pose.confidence[joint])
     return message
 
 
-def region(
+def region_of_interest(
     messages: Any, header: Header, person: Person, joints: Sequence[int], size: tuple[int, int]
 ) -> Any:
-    """``hri_msgs/NormalizedRegionOfInterest2D`` around the shown joints, within the image."""
+    """``hri_msgs/NormalizedRegionOfInterest2D`` around the published joints, within the image."""
     points = _normalized(person, joints, size)
     points = np.clip(points[np.isfinite(points).all(axis=1)], 0.0, 1.0)
     low, high = (points.min(axis=0), points.max(axis=0)) if len(points) else np.zeros((2, 2))

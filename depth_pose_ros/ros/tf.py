@@ -1,4 +1,4 @@
-"""People from the camera's frame to another one, by TF."""
+"""Transforms people from the camera's frame to another one, by TF."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,71 +13,70 @@ from std_msgs.msg import Header
 from tf2_ros import Buffer, TransformException, TransformListener
 
 from depth_pose_ros.core.tracking.person_tracker import Person
+from depth_pose_ros.ros import log_messages
 
-#: Seconds to wait for a transform.  TF of the image's time has had the inference's time to come, so
-#: what is still missing then is late or does not exist.
-PATIENCE = 0.1
+#: Seconds to wait for a transform.  The inference has already taken time, so a transform of the
+#: image's stamp that is still missing is late or does not exist.
+LOOKUP_TIMEOUT = 0.1
 
 
 class FrameError(Exception):
-    """The transform cannot be had; the message says why and what to do."""
+    """The transform is not available; the message says why and what to do."""
 
 
 class TargetFrame:
-    """Listens to TF and moves people into one frame.
+    """Listens to TF and transforms people into one frame.
 
     Args:
-        node: what the subscriptions belong to; another thread than that of :meth:`place` spins it.
-        name: the frame.
+        node: owner of the subscriptions; spun by another thread than that of :meth:`transform`.
+        name: of the frame.
     """
 
     def __init__(self, node: Node, name: str) -> None:
         self.name = name
-        # Without the node: a buffer that has it waits by the node's clock, for ever where simulated
-        # time stands still.
+        # Without the node: a buffer that has it waits by the node's clock, without end if simulated
+        # time does not advance.
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, node)
 
     def close(self) -> None:
-        """Stop listening."""
+        """Unsubscribe."""
         self._listener.unregister()
 
     def clear(self) -> None:
-        """Forget all moving frames: after time has jumped back, TF takes news for old."""
+        """Discard all moving frames: after a jump back in time, TF ignores new transforms."""
         self._buffer.clear()
 
-    def place(self, header: Header, people: Iterable[Person]) -> tuple[Header, list[Person]]:
+    def transform(self, header: Header, people: Iterable[Person]) -> tuple[Header, list[Person]]:
         """People in the frame of ``header``, at its time -> the same in the target frame.
 
         Returns:
             a header with the same stamp and the target frame, and the people.
 
         Raises:
-            FrameError: no such transform within :data:`PATIENCE`.
+            FrameError: no such transform within :data:`LOOKUP_TIMEOUT`.
         """
-        placed = Header(stamp=header.stamp, frame_id=self.name)
+        target_header = Header(stamp=header.stamp, frame_id=self.name)
         if header.frame_id == self.name:
-            return placed, list(people)
+            return target_header, list(people)
         if not header.frame_id:
-            raise FrameError(
-                f"without a frame_id in the depth image nothing can be moved to '{self.name}'"
-            )
+            raise FrameError(log_messages.NO_SOURCE_FRAME.format(target=self.name))
         stamp = Time.from_msg(header.stamp)
         try:
             transform = self._buffer.lookup_transform(
-                self.name, header.frame_id, stamp, Duration(seconds=PATIENCE)
+                self.name, header.frame_id, stamp, Duration(seconds=LOOKUP_TIMEOUT)
             )
         except TransformException as error:
             raise FrameError(
-                f"no transform from '{header.frame_id}' to target_frame '{self.name}' at the "
-                f"image's time: {error}.  Is it published?  Try `ros2 run tf2_ros tf2_echo "
-                f"{self.name} {header.frame_id}`"
+                log_messages.NO_TRANSFORM.format(
+                    source=header.frame_id, target=self.name, error=error
+                )
             ) from error
-        return placed, [moved(person, transform) for person in people]
+        return target_header, [_transform_person(person, transform) for person in people]
 
 
-def moved(person: Person, transform: TransformStamped) -> Person:
-    """A person's joints under a transform; all else stays."""
+def _transform_person(person: Person, transform: TransformStamped) -> Person:
+    """Transform the joints; the rest is unchanged."""
     t = transform.transform.translation
     joints = person.pose.joints @ rotation_matrix(transform.transform.rotation).T + (t.x, t.y, t.z)
     return replace(person, pose=replace(person.pose, joints=joints.astype(np.float32)))

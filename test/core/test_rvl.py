@@ -11,40 +11,10 @@ from hypothesis import strategies as st
 from depth_pose_ros.core.depth import DepthError
 from depth_pose_ros.core.rvl import decode
 from depth_pose_ros.demo.sources import open_source
+from helpers.depth_encoding import encode_rvl, pack_numbers
 from helpers.fuzzing import cases
 
 WIDTH, HEIGHT = 64, 48
-
-
-def packed(numbers: list[int]) -> bytes:
-    """Numbers as nibbles in words of eight."""
-    nibbles = []
-    for number in numbers:
-        while number > 7:
-            nibbles.append(8 | number % 8)
-            number //= 8
-        nibbles.append(number)
-    nibbles += [0] * (-len(nibbles) % 8)
-    words = [
-        int("".join(f"{n:x}" for n in nibbles[i : i + 8]), 16) for i in range(0, len(nibbles), 8)
-    ]
-    return struct.pack(f"<{len(words)}I", *words)
-
-
-def encode(image: np.ndarray) -> bytes:
-    """(H, W) or (N,) uint16, pixel by pixel."""
-    numbers, pixels, before = [], image.ravel().tolist(), 0
-    while pixels:
-        zeros = next((i for i, value in enumerate(pixels) if value), len(pixels))
-        pixels = pixels[zeros:]
-        values = pixels[: next((i for i, value in enumerate(pixels) if not value), len(pixels))]
-        pixels = pixels[len(values) :]
-        numbers += [zeros, len(values)]
-        for value in values:
-            difference = value - before
-            numbers.append(2 * difference if difference >= 0 else -2 * difference - 1)
-            before = value
-    return packed(numbers)
 
 
 def naive(data: bytes, pixels: int) -> list[int]:
@@ -98,7 +68,7 @@ IMAGES = {
 @pytest.mark.parametrize("kind", IMAGES)
 def test_images_come_back_as_they_were(kind):
     image = IMAGES[kind]
-    data = encode(image)
+    data = encode_rvl(image)
     decoded = decode(data, image.size)
     assert decoded.dtype == np.uint16
     assert decoded.tolist() == naive(data, image.size)
@@ -107,7 +77,7 @@ def test_images_come_back_as_they_were(kind):
 
 def test_a_camera_s_image_comes_back_as_it_was():
     image = next(iter(open_source(None, None, None))).depth[::2, ::2]
-    np.testing.assert_array_equal(decode(encode(image), image.size), image.ravel())
+    np.testing.assert_array_equal(decode(encode_rvl(image), image.size), image.ravel())
 
 
 def test_an_image_written_by_hand():
@@ -115,7 +85,7 @@ def test_an_image_written_by_hand():
     # 2000 = 0b011_111_010_000: nibbles, lowest group first, 8 a f 3.
     data = struct.pack("<2I", 0x228AF331, 0x00000000)
     assert decode(data, 5).tolist() == [0, 0, 1000, 998, 0]
-    assert packed([2, 2, 2000, 3, 1, 0]) == data
+    assert pack_numbers([2, 2, 2000, 3, 1, 0]) == data
 
 
 @cases(60)
@@ -125,7 +95,7 @@ def test_an_image_written_by_hand():
 )
 def test_any_image(pixels, rest):
     """And whatever follows it is ignored."""
-    assert decode(encode(np.array(pixels, np.uint16)) + rest, len(pixels)).tolist() == pixels
+    assert decode(encode_rvl(np.array(pixels, np.uint16)) + rest, len(pixels)).tolist() == pixels
 
 
 @cases(60)
@@ -144,16 +114,16 @@ SIZE = WIDTH * HEIGHT
 BAD = {
     "nothing": (b"", SIZE, "truncated"),
     "less than a word": (b"\x11\x11\x11", SIZE, "truncated"),
-    "cut in its runs": (encode(IMAGES["room"])[:400], SIZE, "truncated"),
-    "cut in its last run": (encode(IMAGES["flat"])[:-4], SIZE, "truncated"),
-    "more pixels announced": (encode(IMAGES["room"]), 1 << 25, "an empty run|truncated"),
-    "fewer pixels announced": (encode(IMAGES["flat"]), SIZE - 1, f"over {SIZE - 1} pixels"),
+    "cut in its runs": (encode_rvl(IMAGES["room"])[:400], SIZE, "truncated"),
+    "cut in its last run": (encode_rvl(IMAGES["flat"])[:-4], SIZE, "truncated"),
+    "more pixels announced": (encode_rvl(IMAGES["room"]), 1 << 25, "an empty run|truncated"),
+    "fewer pixels announced": (encode_rvl(IMAGES["flat"]), SIZE - 1, f"over {SIZE - 1} pixels"),
     "runs of nothing": (bytes(1 << 20), 1 << 25, "an empty run"),
     "an endless number": (b"\xff" * 4096, SIZE, "truncated"),
-    "a long number": (packed([0, 2, 1 << 27, 2]), 2, "beyond 16 bits"),
-    "a length of too many bits": (packed([1 << 27, 0, 0, 0]), SIZE, "an empty run"),
-    "values above": (packed([0, 2, 2 * 65535, 2]), 2, "beyond 16 bits"),
-    "values below": (packed([0, 2, 2 * 5, 9]), 2, "beyond 16 bits"),
+    "a long number": (pack_numbers([0, 2, 1 << 27, 2]), 2, "beyond 16 bits"),
+    "a length of too many bits": (pack_numbers([1 << 27, 0, 0, 0]), SIZE, "an empty run"),
+    "values above": (pack_numbers([0, 2, 2 * 65535, 2]), 2, "beyond 16 bits"),
+    "values below": (pack_numbers([0, 2, 2 * 5, 9]), 2, "beyond 16 bits"),
 }
 
 

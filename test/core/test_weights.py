@@ -9,19 +9,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from depth_pose_ros.core import weights
-from depth_pose_ros.core.models.config import ModelConfig
 from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_ros.core.weights import WeightsError, load, resolve, save
-
-CONFIG = ModelConfig(
-    name="tiny",
-    window=5,
-    templates=2,
-    tower=(2, 3, 4, 4, 3),
-    metric_units=(5, 4),
-    shared_tower=True,
-    heat_unary=True,
-)
+from helpers.tiny_model import CONFIG
 
 
 @pytest.fixture(scope="module")

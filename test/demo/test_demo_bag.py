@@ -10,13 +10,13 @@ import pytest
 from numpy.testing import assert_array_equal
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
-from test_compressed_depth import message as depth_message
 
 from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.demo.bag import open_bag
 from depth_pose_ros.demo.frames import SourceError
 from depth_pose_ros.demo.sources import open_source
 from helpers.demo_scene import CAMERA, scene
+from helpers.depth_encoding import compressed_depth
 
 TYPES = get_typestore(Stores.ROS2_HUMBLE)
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
@@ -137,7 +137,7 @@ def metres() -> np.ndarray:
         lambda: compressed(png(scene()), "16UC1; png compressed "),
         lambda: compressed(cv2.imencode(".tiff", scene())[1].tobytes(), "16UC1; tiff compressed"),
         lambda: compressed(bytes(12) + png(scene()), "16UC1; compressedDepth png"),
-        lambda: compressed(depth_message(scene(), code="rvl"), "16UC1; compressedDepth rvl"),
+        lambda: compressed(compressed_depth(scene(), code="rvl"), "16UC1; compressedDepth rvl"),
     ],
     ids=["mono16", "padded", "big-endian", "32F", "32F-padded", "png", "tiff", "depth", "rvl"],
 )

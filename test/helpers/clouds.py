@@ -1,11 +1,11 @@
-"""Reads point clouds as planners do."""
+"""Reads point clouds as their subscribers do."""
 
 import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 
 
 def unpack(message: PointCloud2) -> np.ndarray:
-    """By the message's own description, not by our dtype."""
+    """Structured array of the points, by the message's field descriptions."""
     formats = {PointField.FLOAT32: "<f4", PointField.UINT32: "<u4"}
     dtype = np.dtype(
         {

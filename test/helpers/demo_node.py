@@ -41,7 +41,7 @@ def main() -> int:
         print("something is badly wrong", file=sys.stderr)
         return 7
     if what in ("node", "no-model"):
-        from depth_pose_ros.ros.run import run as run_node
+        from depth_pose_ros.ros.main import run as run_node
 
         return run_node([what, *arguments], _missing if what == "no-model" else _blobs)
     from depth_pose_ros.demo.command import run

@@ -10,8 +10,8 @@ pytest.importorskip("tf2_msgs", reason="needs tf2_msgs: `make setup` installs it
 
 from depth_pose_ros.ros import ros4hri
 from depth_pose_ros.ros.node import DepthPoseNode
-from depth_pose_ros.ros.parameters import table
-from helpers import hri_stand_in
+from depth_pose_ros.ros.options import parameter_table
+from helpers import hri_msgs_stub
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 
@@ -26,7 +26,7 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def test_every_parameter_is_in_the_table_with_its_default():
-    expected = [[f"`{name}`", f"`{default}`", what] for name, default, what in table()]
+    expected = [[f"`{name}`", f"`{default}`", what] for name, default, what in parameter_table()]
     listing = "\n".join(f"| {' | '.join(row)} |" for row in expected)
     assert rows("Parameters") == expected, f"the README's table should be\n{listing}"
 
@@ -38,7 +38,7 @@ def test_every_topic_is_in_the_table_with_its_type(ros, monkeypatch):
     class Messages:
         IdsList = Skeleton2D = NormalizedRegionOfInterest2D = String
 
-    monkeypatch.setattr(ros4hri, "messages", lambda: Messages)
+    monkeypatch.setattr(ros4hri, "load_hri_msgs", lambda: Messages)
     node = ros.add(DepthPoseNode(lambda _: None))
     node.trigger_configure()
     told = {}
@@ -55,5 +55,5 @@ def test_every_topic_is_in_the_table_with_its_type(ros, monkeypatch):
         assert told[topic] == sent[topic]
     for topic in ours:
         package, name = told[topic].split("/")
-        assert package == "hri_msgs" and hasattr(hri_stand_in, name)
+        assert package == "hri_msgs" and hasattr(hri_msgs_stub, name)
     assert "/humans/bodies/tracked" in sent

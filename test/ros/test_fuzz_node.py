@@ -1,4 +1,4 @@
-"""The node under made-up messages, poses and parameters: it lives, and what it sends holds."""
+"""The node with arbitrary messages, poses and parameters: it continues, its results are valid."""
 
 import time
 from dataclasses import replace
@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rclpy.parameter import Parameter
 from rclpy.serialization import deserialize_message
-from test_fuzz_inputs import camera_infos, compressed_images, images, text
 
 from depth_pose_ros.core.skeleton import NUM_JOINTS
 from depth_pose_ros.ros.node import DepthPoseNode
 from depth_pose_ros.ros.outputs import CLOUD_TOPIC, MARKERS_TOPIC
 from helpers.clouds import unpack
 from helpers.fuzzing import cases
-from helpers.node_bench import CAMERA, camera_info, depth_image
+from helpers.message_strategies import camera_infos, compressed_images, images, ros_string
+from helpers.node_harness import CAMERA, camera_info, depth_image
 from helpers.poses import standing
 from helpers.ros_fixtures import Ros
 
@@ -35,8 +35,8 @@ class Estimator:
         return self.people
 
 
-class Tap:
-    """A publisher that keeps what it sends; rclpy still takes the message apart."""
+class RecordingPublisher:
+    """A publisher that records the last message; rclpy still serializes it."""
 
     def __init__(self, publisher) -> None:
         self._publisher, self.last = publisher, None
@@ -48,54 +48,56 @@ class Tap:
         self.last = message
 
     def get_subscription_count(self) -> int:
-        return 1  # so that it is made though nobody listens
+        return 1  # so that the message is made without a subscriber
 
 
-class Rig:
-    """An active node whose frames are handed to it one by one, on this thread."""
+class SynchronousNode:
+    """An active node that processes frames one by one, on this thread."""
 
     def __init__(self, ros: Ros) -> None:
         self.estimator = Estimator()
         self.node = ros.add(DepthPoseNode(lambda _: self.estimator))
         self.node.autostart()
         outputs = self.node._outputs
-        self.taps = {topic: Tap(p) for topic, p in outputs._publishers.items()}
-        outputs._publishers = dict(self.taps)
-        self.reports: list[str] = []
-        self.node._report = self.reports.append
+        self.recorders = {topic: RecordingPublisher(p) for topic, p in outputs._publishers.items()}
+        outputs._publishers = dict(self.recorders)
+        self.errors: list[str] = []
+        self.node._error = self.errors.append
 
     def process(self, message, info=None) -> list[str]:
-        """What the node complains of, of one frame."""
-        self.reports.clear()
+        """Process one frame; returns the errors that the node reports."""
+        self.errors.clear()
         self.node._inputs.camera_info = info
         self.node._process((message, time.monotonic()))
-        return self.reports
+        return self.errors
 
     def close(self) -> None:
-        """Put back what rclpy made, so that it can destroy it."""
+        """Restore the publishers, so that rclpy can destroy them."""
         outputs = self.node._outputs
-        outputs._publishers = {topic: tap._publisher for topic, tap in self.taps.items()}
+        outputs._publishers = {
+            topic: recorder._publisher for topic, recorder in self.recorders.items()
+        }
 
 
 @pytest.fixture(scope="module")
-def rig():
+def fuzzed():
     ros = Ros()
-    rig = Rig(ros)
+    fuzzed = SynchronousNode(ros)
     try:
-        yield rig
+        yield fuzzed
     finally:
-        rig.close()
+        fuzzed.close()
         ros.close()
 
 
-def no_accident(reports: list[str]) -> None:
-    """Refusals are expected; "Frame lost" is the node's last net."""
-    assert not [report for report in reports if report.startswith("Frame lost")], reports
-    assert all(len(report) > 20 for report in reports)
+def assert_no_frame_lost(errors: list[str]) -> None:
+    """Errors are expected, but not the one for unexpected exceptions."""
+    assert not [error for error in errors if error.startswith("Frame lost")], errors
+    assert all(len(error) > 20 for error in errors)
 
 
-def put_header(message, draw):
-    message.header.frame_id = text(draw(st.text(max_size=10)))
+def set_header(message, draw):
+    message.header.frame_id = ros_string(draw(st.text(max_size=10)))
     message.header.stamp.sec = draw(st.integers(-(2**31), 2**31 - 1))
     message.header.stamp.nanosec = draw(st.integers(0, 2**32 - 1))
     return message
@@ -103,13 +105,13 @@ def put_header(message, draw):
 
 @cases(25)
 @given(st.one_of(images(), compressed_images()), st.one_of(st.none(), camera_infos()), st.data())
-def test_any_message(rig, message, info, data):
-    no_accident(rig.process(put_header(message, data.draw), info))
+def test_any_message(fuzzed, message, info, data):
+    assert_no_frame_lost(fuzzed.process(set_header(message, data.draw), info))
 
 
 @st.composite
 def people(draw):
-    """Poses as no estimator should make them."""
+    """Poses with arbitrary values."""
     result = []
     for number in range(draw(st.integers(0, 3))):
         pose = standing(x=float(number))
@@ -127,18 +129,18 @@ def people(draw):
 
 @cases(15)
 @given(people(), st.sampled_from([0.0, 0.5, 1.0]))
-def test_any_poses(rig, poses, min_confidence):
-    rig.node.set_parameters([Parameter("min_confidence", value=min_confidence)])
-    rig.estimator.people = poses
+def test_any_poses(fuzzed, poses, min_confidence):
+    fuzzed.node.set_parameters([Parameter("min_confidence", value=min_confidence)])
+    fuzzed.estimator.people = poses
     try:
         with np.errstate(all="ignore"):
-            no_accident(rig.process(depth_image(), camera_info()))
+            assert_no_frame_lost(fuzzed.process(depth_image(), camera_info()))
     finally:
-        rig.estimator.people = []
-    points = unpack(rig.taps[CLOUD_TOPIC].last)
+        fuzzed.estimator.people = []
+    points = unpack(fuzzed.recorders[CLOUD_TOPIC].last)
     for axis in "xyz":
         assert np.isfinite(points[axis]).all()
-    for marker in rig.taps[MARKERS_TOPIC].last.markers:
+    for marker in fuzzed.recorders[MARKERS_TOPIC].last.markers:
         position = marker.pose.position
         numbers = [position.x, position.y, position.z, marker.color.a]
         numbers += [c for p in marker.points for c in (p.x, p.y, p.z)]
@@ -149,7 +151,7 @@ VALUES = st.one_of(
     st.booleans(),
     st.integers(-(2**63), 2**63 - 1),
     st.floats(),
-    st.text(max_size=10).map(text),
+    st.text(max_size=10).map(ros_string),
     st.sampled_from(["raw", "cpu", "auto", "map", "p"]),
     st.floats(0.1, 1.0),
 )
@@ -157,32 +159,32 @@ VALUES = st.one_of(
 
 @cases(20)
 @given(data=st.data())
-def test_any_parameters(rig, data):
-    names = [name for name in rig.node._parameters if name != "use_sim_time"]
+def test_any_parameters(fuzzed, data):
+    names = [name for name in fuzzed.node._parameters if name != "use_sim_time"]
     name, value = data.draw(st.sampled_from(sorted(names))), data.draw(VALUES)
-    before = rig.node.get_parameter(name).value
-    (result,) = rig.node.set_parameters([Parameter(name, value=value)])
-    after = rig.node.get_parameter(name).value
+    before = fuzzed.node.get_parameter(name).value
+    (result,) = fuzzed.node.set_parameters([Parameter(name, value=value)])
+    after = fuzzed.node.get_parameter(name).value
     if result.successful:
         assert after == value
     else:
         assert result.reason and after == before
-    rig.estimator.people = [standing()]
-    no_accident(rig.process(depth_image(), camera_info()))
+    fuzzed.estimator.people = [standing()]
+    assert_no_frame_lost(fuzzed.process(depth_image(), camera_info()))
     assert CAMERA.width == depth_image().width
 
 
 @cases(8)
 @given(st.lists(st.tuples(st.integers(-(2**31), 2**31 - 1), st.integers(0, 10**9 - 1)), max_size=6))
-def test_any_order_of_stamps(rig, stamps):
-    rig.estimator.people = [standing()]
+def test_any_order_of_stamps(fuzzed, stamps):
+    fuzzed.estimator.people = [standing()]
     for sec, nanosec in stamps:
         image = depth_image()
         image.header.stamp.sec, image.header.stamp.nanosec = sec, nanosec
-        reports = rig.process(image, camera_info())
-        no_accident(reports)
-        header = rig.taps[CLOUD_TOPIC].last.header
+        errors = fuzzed.process(image, camera_info())
+        assert_no_frame_lost(errors)
+        header = fuzzed.recorders[CLOUD_TOPIC].last.header
         if sec < 0:
-            assert "before 1970" in reports[0]
+            assert "before 1970" in errors[0]
         else:
             assert (header.stamp.sec, header.stamp.nanosec) == (sec, nanosec)

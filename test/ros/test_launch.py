@@ -12,7 +12,7 @@ PRESETS = sorted((ROOT / "config").glob("*.yaml"))
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 
 
-def test_the_promised_cameras_have_presets():
+def test_documented_cameras_have_presets():
     assert {path.stem for path in PRESETS} >= {
         "kinect2_sd",
         "kinect2_qhd",
@@ -34,7 +34,7 @@ def test_a_preset_names_both_topics_a_frame_and_known_parameters(path):
     assert preset["parameters"] == {"rectified": "rect" in depth}
 
 
-def test_the_rviz_view_shows_depth_skeletons_and_tf():
+def test_rviz_configuration_shows_depth_skeletons_and_tf():
     view = yaml.safe_load((ROOT / "config" / "depth_pose.rviz").read_text())
     displays = {d["Class"].split("/")[1]: d for d in view["Visualization Manager"]["Displays"]}
     assert {"DepthCloud", "MarkerArray", "TF"} <= {k for k, d in displays.items() if d["Enabled"]}
@@ -46,7 +46,7 @@ def test_the_rviz_view_shows_depth_skeletons_and_tf():
 
 
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
-def test_a_launch_file_defines_its_description(path):
+def test_launch_file_defines_its_description(path):
     """All that can be told where there is no `launch`, as with PyPI's wheels."""
     functions = [n.name for n in ast.parse(path.read_text()).body if isinstance(n, ast.FunctionDef)]
     assert "generate_launch_description" in functions
@@ -88,7 +88,7 @@ def test_each_camera_is_remapped_to_its_topics(path):
     assert node.node_name == "/depth_pose_node"
 
 
-def test_a_topic_of_ones_own_takes_the_calibration_beside_it():
+def test_camera_info_topic_defaults_to_the_namespace_of_the_depth_topic():
     (node,) = started(depth_topic="/my/depth/image", namespace="robot1")
     assert remappings(node) == {
         "depth/image": "/my/depth/image",
@@ -99,7 +99,7 @@ def test_a_topic_of_ones_own_takes_the_calibration_beside_it():
     assert remappings(node)["depth/camera_info"] == "/other/camera_info"
 
 
-def test_only_what_is_given_is_set():
+def test_only_given_arguments_are_set():
     module = load("depth_pose")
     given = dict.fromkeys((a.name for a in module.arguments()), "")
     nothing = module.explicit_parameters({**given, "autostart": "true", "use_sim_time": "false"})
@@ -117,7 +117,7 @@ def test_only_what_is_given_is_set():
     assert explicit["model"].value_type is str
 
 
-def test_rviz_looks_at_the_cameras_and_the_nodes_topics():
+def test_rviz_is_remapped_to_the_topics_of_camera_and_node():
     node, _, rviz = started(rviz="true", camera="realsense", namespace="/robot1/")
     assert remappings(rviz) == {
         "/depth/image": remappings(node)["depth/image"],
@@ -128,7 +128,7 @@ def test_rviz_looks_at_the_cameras_and_the_nodes_topics():
     }
 
 
-def test_several_cameras_have_namespaces_and_ids_of_their_own(tmp_path):
+def test_several_cameras_have_their_own_namespaces_and_ids(tmp_path):
     several, one = load("several"), load("depth_pose")
     front, rear = several.read(several.EXAMPLE)
     assert (front["namespace"], front["id_prefix"]) == ("front", "front")
@@ -150,14 +150,14 @@ def test_several_cameras_have_namespaces_and_ids_of_their_own(tmp_path):
     ("content", "complaint"),
     [("", "names no camera"), ("0: {}", "letters and digits"), ("front: realsense", "arguments")],
 )
-def test_a_file_of_cameras_that_is_none_is_told_of(tmp_path, content, complaint):
+def test_invalid_file_of_cameras_is_an_error(tmp_path, content, complaint):
     file = tmp_path / "cameras.yaml"
     file.write_text(content)
     with pytest.raises(ValueError, match=complaint):
         load("several").read(file)
 
 
-def test_the_demo_plays_into_the_node():
+def test_demo_passes_its_arguments_to_the_node():
     from_file = load("demo").generate_launch_description()
     names = [argument.name for argument in from_file.get_launch_arguments()]
     assert {"source", "rviz", "model", "device", "params_file", "log_level"} <= set(names)

@@ -1,4 +1,4 @@
-"""Messages made by stencil are those made in the usual way, field by field."""
+"""Messages made from templates equal those made without, field by field."""
 
 import threading
 
@@ -13,23 +13,31 @@ from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
-from visualization_msgs.msg import MarkerArray
+from visualization_msgs.msg import Marker, MarkerArray
 
 from depth_pose_ros.core.pose import Pose
 from depth_pose_ros.core.tracking.person_tracker import Person
 from depth_pose_ros.ros import markers, messages
-from depth_pose_ros.ros.message_template import MessageTemplate, TemplateCache, TemplateValues
-from depth_pose_ros.ros.quick_messages import TemplatedMessages
+from depth_pose_ros.ros.message_templates import (
+    MessageTemplate,
+    TemplateCache,
+    TemplatedMessages,
+    TemplateValues,
+)
 
-NOTHING: frozenset = frozenset()
+NO_KEYS: frozenset = frozenset()
 
 
-def single(message):
-    """With the precision that is left of it on its way."""
+def round_trip(message):
+    """The message with the precision of its fields."""
     return deserialize_message(serialize_message(message), type(message))
 
 
-def at_once(work):
+def keys_of(message):
+    return {(m.ns, m.id) for m in message.markers if m.action == Marker.ADD}
+
+
+def run_now(work):
     work()
 
 
@@ -38,7 +46,7 @@ def style(min_confidence=0.0):
 
 
 def frames(rng, count, min_confidence):
-    """Frames of people who come, go and hide some of their joints."""
+    """Frames with a varying number of people and of published joints."""
     for _ in range(count):
         people = []
         for number in rng.permutation(12)[: rng.integers(0, 4)]:
@@ -54,79 +62,83 @@ def frames(rng, count, min_confidence):
 
 
 @pytest.mark.parametrize("min_confidence", [0.0, 0.5, 1.0])
-def test_bytes_are_those_of_the_usual_way(min_confidence):
-    quick, previous = TemplatedMessages(at_once), NOTHING
-    look = style(min_confidence)
+def test_templated_messages_equal_plain_ones(min_confidence):
+    templated, previous = TemplatedMessages(run_now), NO_KEYS
+    marker_style = style(min_confidence)
     for header, people in frames(np.random.default_rng(3), 60, min_confidence):
-        for _ in range(5):  # the fourth and fifth time by stencil
-            plain = markers.markers(header, people, look, previous)
-            made = quick.markers(header, people, look, previous)
-            assert deserialize_message(made, MarkerArray) == single(plain)
-            assert markers.drawn(people, look) == markers.keys(plain)
+        for _ in range(5):  # the fourth and fifth time from a template
+            plain = markers.markers(header, people, marker_style, previous)
+            made = templated.markers(header, people, marker_style, previous)
+            assert deserialize_message(made, MarkerArray) == round_trip(plain)
+            assert markers.keys(people, marker_style) == keys_of(plain)
             transforms = messages.transforms(header, people, "p", min_confidence)
-            made = quick.transforms(header, people, "p", min_confidence)
+            made = templated.transforms(header, people, "p", min_confidence)
             assert deserialize_message(made, TFMessage) == TFMessage(transforms=transforms)
             header.stamp.nanosec = (header.stamp.nanosec + 33_000_000) % 10**9
             people = [
                 Person(p.number, Pose(p.pose.joints * 1.01, *list(vars(p.pose).values())[1:]))
                 for p in people
             ]
-            previous = markers.keys(plain)
+            previous = keys_of(plain)
 
 
-def test_who_stays_costs_no_new_message(monkeypatch):
-    quick, people, made = TemplatedMessages(at_once), [Person(1, standing())], []
+def test_template_is_reused_for_the_same_person(monkeypatch):
+    templated, people, made = TemplatedMessages(run_now), [Person(1, standing())], []
     plain = markers.markers
     monkeypatch.setattr(markers, "markers", lambda *a: made.append(1) or plain(*a))
     for nanosec in range(10):
         header = Header(stamp=Time(sec=1, nanosec=nanosec), frame_id="camera")
-        quick.markers(header, people, style(), NOTHING)
-    assert len(made) == 4  # three to send, one to see where its numbers are
+        templated.markers(header, people, style(), NO_KEYS)
+    assert len(made) == 4  # three without a template, one to search for the values
 
 
-def test_no_message_waits_for_a_stencil():
+def test_messages_do_not_wait_for_a_template():
     waiting: list = []
-    quick, people, header = TemplatedMessages(waiting.append), [Person(1, standing())], Header()
+    templated, people, header = TemplatedMessages(waiting.append), [Person(1, standing())], Header()
     for _ in range(6):
-        quick.transforms(header, people, "p", 0.0)
+        templated.transforms(header, people, "p", 0.0)
     assert len(waiting) == 1
     waiting.pop()()
-    made = quick.transforms(header, people, "p", 0.0)
+    made = templated.transforms(header, people, "p", 0.0)
     expected = messages.transforms(header, people, "p", 0.0)
     assert deserialize_message(made, TFMessage) == TFMessage(transforms=expected)
 
 
-def test_by_default_a_thread_makes_them():
-    quick, people, threads = TemplatedMessages(), [Person(1, standing())], set()
+def test_templates_are_created_on_a_thread_by_default():
+    templated, people, threads = TemplatedMessages(), [Person(1, standing())], set()
     done = threading.Event()
-    real = quick._transforms._checked
+    real = templated._transforms._checked
 
     def watched(*arguments):
         threads.add(threading.current_thread())
         done.set()
         return real(*arguments)
 
-    quick._transforms._checked = watched
+    templated._transforms._checked = watched
     for _ in range(6):
-        quick.transforms(Header(), people, "p", 0.0)
+        templated.transforms(Header(), people, "p", 0.0)
     assert done.wait(10) and threading.current_thread() not in threads
 
 
-def test_a_joint_at_no_place_goes_the_usual_way():
+def test_person_with_a_nan_joint_is_not_templated():
     pose = standing()
     pose.joints[4] = np.nan
-    quick, header, people = TemplatedMessages(at_once), Header(frame_id="camera"), [Person(0, pose)]
+    templated, header, people = (
+        TemplatedMessages(run_now),
+        Header(frame_id="camera"),
+        [Person(0, pose)],
+    )
     for _ in range(2):
-        made = deserialize_message(quick.markers(header, people, style(), NOTHING), MarkerArray)
-        assert len(made.markers) == len(markers.drawn(people, style())) == 20
+        made = deserialize_message(templated.markers(header, people, style(), NO_KEYS), MarkerArray)
+        assert len(made.markers) == len(markers.keys(people, style())) == 20
 
 
-def ink(*doubles):
+def values(*doubles):
     return TemplateValues(np.array(doubles), np.empty(0, np.float32), ())
 
 
-def test_a_stencil_writes_wherever_its_ink_was_seen():
-    first, second = ink(1.25, 3.7), ink(9.1, 8.2)
+def test_template_replaces_all_occurrences_of_a_value():
+    first, second = values(1.25, 3.7), values(9.1, 8.2)
     a, b = first.items()
     c, d = second.items()
     assert (
@@ -135,24 +147,24 @@ def test_a_stencil_writes_wherever_its_ink_was_seen():
     )
 
 
-def test_a_stencil_that_would_be_wrong_is_never_used():
-    here, there, elsewhere = (ink(v).items()[0] for v in (1.5, 2.5, 7.7))
+def test_template_that_does_not_reproduce_the_message_is_not_used():
+    here, there, elsewhere = (values(v).items()[0] for v in (1.5, 2.5, 7.7))
 
-    def made(stencils, shape, data, sample, value):
-        return stencils.serialized(shape, ink(value), lambda: data, lambda: (sample, ink(7.7)))
+    def made(cache, shape, data, sample, value):
+        return cache.serialized(shape, values(value), lambda: data, lambda: (sample, values(7.7)))
 
-    # The message says more than its ink does, and the first stencil is compared whole.
-    stencils = TemplateCache(bytes, at_once)
+    # The messages differ beyond their values; the first template is compared as a whole.
+    cache = TemplateCache(bytes, run_now)
     for head in (b"A", b"B", b"C", b"D", b"E"):
-        assert made(stencils, 0, head + here, b"?" + elsewhere, 1.5) == head + here
-    # Once a stencil was right, others are looked at where their ink is.
-    stencils = TemplateCache(bytes, at_once)
+        assert made(cache, 0, head + here, b"?" + elsewhere, 1.5) == head + here
+    # After one verified template, only the values of others are compared.
+    cache = TemplateCache(bytes, run_now)
     for data, value in ((here, 1.5),) * 4 + ((there, 2.5),) * 4:
-        assert made(stencils, 0, data, elsewhere, value) == data
+        assert made(cache, 0, data, elsewhere, value) == data
     for _ in range(5):
-        assert made(stencils, 1, here + b"?", b"?" + elsewhere, 1.5) == here + b"?"
+        assert made(cache, 1, here + b"?", b"?" + elsewhere, 1.5) == here + b"?"
 
 
-def test_ink_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match="ink"):
-        MessageTemplate(b"nothing of it", ink(1.5))
+def test_missing_values_are_an_error():
+    with pytest.raises(ValueError, match="values"):
+        MessageTemplate(b"nothing of it", values(1.5))

@@ -1,4 +1,4 @@
-"""People -> TF and cloud: names, numbers, headers."""
+"""People -> TF and cloud: names, values, headers."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,13 @@ from std_msgs.msg import Header
 from depth_pose_ros.core.pose import Pose
 from depth_pose_ros.core.skeleton import INDEX, JOINTS, NUM_JOINTS
 from depth_pose_ros.core.tracking.person_tracker import Person, identify
-from depth_pose_ros.ros.messages import CLOUD_DTYPE, FRAME_NAMES, cloud, shown, transforms
+from depth_pose_ros.ros.messages import (
+    CLOUD_DTYPE,
+    FRAME_NAMES,
+    cloud,
+    published_joints,
+    transforms,
+)
 from helpers.clouds import unpack
 
 HEADER = Header(stamp=Time(sec=12, nanosec=345), frame_id="kinect2_ir_optical_frame")
@@ -41,7 +47,7 @@ def vector(v) -> np.ndarray:
     return np.array((v.x, v.y, v.z))
 
 
-def test_frame_names_are_those_of_rep_155():
+def test_frame_names_follow_rep_155():
     assert dict(zip(JOINTS, FRAME_NAMES, strict=True)) == {
         "Head": "head",
         "Neck": "neck",
@@ -65,7 +71,7 @@ def test_frame_names_are_those_of_rep_155():
     }
 
 
-def test_people_are_numbered_from_left_to_right_whatever_their_order():
+def test_people_are_numbered_from_left_to_right():
     poses = [standing(x=0.5), standing(x=-0.8), standing(x=0.1)]
     people = identify(poses)
     assert [person.number for person in people] == [0, 1, 2]
@@ -73,35 +79,35 @@ def test_people_are_numbered_from_left_to_right_whatever_their_order():
     assert identify([]) == []
 
 
-def test_the_root_frame_is_a_child_of_the_sensor_and_the_joints_of_the_root():
-    sent = transforms(HEADER, [Person(3, standing())], "p", 0.0)
-    assert len(sent) == NUM_JOINTS + 1
-    root, *joints = sent
+def test_body_frame_is_a_child_of_the_sensor_and_joints_are_children_of_the_body():
+    frames = transforms(HEADER, [Person(3, standing())], "p", 0.0)
+    assert len(frames) == NUM_JOINTS + 1
+    root, *joints = frames
     assert (root.header, root.child_frame_id) == (HEADER, "body_p3")
     assert {t.header.frame_id for t in joints} == {"body_p3"}
     assert all(t.header.stamp == HEADER.stamp for t in joints)
     assert [t.child_frame_id for t in joints] == [f"{name}_p3" for name in FRAME_NAMES]
 
 
-def test_chained_transforms_put_every_joint_where_it_was_seen():
+def test_chained_transforms_give_the_joint_positions():
     people = [Person(0, standing(x=0.4, z=3.1, yaw=0.7)), Person(1, standing(x=-0.4, yaw=2.5))]
-    sent = transforms(HEADER, people, "p", 0.0)
+    frames = transforms(HEADER, people, "p", 0.0)
     for number, person in enumerate(people):
-        root, *joints = sent[number * (NUM_JOINTS + 1) : (number + 1) * (NUM_JOINTS + 1)]
+        root, *joints = frames[number * (NUM_JOINTS + 1) : (number + 1) * (NUM_JOINTS + 1)]
         rotation = rotation_matrix(root.transform.rotation)
         origin = vector(root.transform.translation)
         for t, expected in zip(joints, person.pose.joints, strict=True):
-            seen = rotation @ vector(t.transform.translation) + origin
-            np.testing.assert_allclose(seen, expected, atol=1e-5)
+            actual = rotation @ vector(t.transform.translation) + origin
+            np.testing.assert_allclose(actual, expected, atol=1e-5)
             np.testing.assert_array_equal(rotation_matrix(t.transform.rotation), np.eye(3))
-        # Re-projection: the frames lie on the pixels that the estimator reported.
+        # The projected frames are the pixels of the pose.
         pixels = CAMERA.project(
             [rotation @ vector(t.transform.translation) + origin for t in joints]
         )
         np.testing.assert_allclose(pixels, person.pose.pixels, atol=1e-2)
 
 
-def test_in_the_root_frame_up_and_left_are_the_persons_own():
+def test_axes_of_the_body_frame():
     _, *joints = transforms(HEADER, [Person(0, standing(yaw=1.0))], "p", 0.0)
     by_name = {t.child_frame_id: vector(t.transform.translation) for t in joints}
     np.testing.assert_allclose(by_name["head_p0"], (0.0, 0.0, 0.70), atol=1e-5)
@@ -109,7 +115,7 @@ def test_in_the_root_frame_up_and_left_are_the_persons_own():
     np.testing.assert_allclose(by_name["r_shoulder_p0"], (0.0, -0.20, 0.45), atol=1e-5)
 
 
-def test_unsure_joints_have_no_frame_and_no_point():
+def test_low_confidence_joints_are_not_published():
     pose = with_confidence(standing(), LeftHand=0.29, Head=0.3)
     people = [Person(0, pose)]
     names = [t.child_frame_id for t in transforms(HEADER, people, "cam1p", 0.3)]
@@ -118,14 +124,16 @@ def test_unsure_joints_have_no_frame_and_no_point():
     assert cloud(HEADER, people, 0.3).width == NUM_JOINTS - 1
 
 
-def test_joints_that_are_not_finite_are_never_shown():
+def test_joints_that_are_not_finite_are_not_published():
     joints = standing().joints.copy()
     joints[INDEX["LeftHand"], 2] = np.nan
     pose = Pose(joints, standing().pixels, standing().confidence, 0.9)
-    assert shown(Person(0, pose), 0.0) == [i for i in range(NUM_JOINTS) if JOINTS[i] != "LeftHand"]
+    assert published_joints(Person(0, pose), 0.0) == [
+        i for i in range(NUM_JOINTS) if JOINTS[i] != "LeftHand"
+    ]
 
 
-def test_the_cloud_holds_every_joint_of_everybody():
+def test_cloud_contains_all_joints_of_all_people():
     people = [Person(0, standing(x=-0.5)), Person(7, with_confidence(standing(x=0.5), Neck=0.25))]
     message = cloud(HEADER, people, 0.0)
     points = unpack(message)
@@ -137,12 +145,12 @@ def test_the_cloud_holds_every_joint_of_everybody():
     assert points["joint"].tolist() == [*range(NUM_JOINTS)] * 2
     for number, person in enumerate(people):
         part = points[number * NUM_JOINTS : (number + 1) * NUM_JOINTS]
-        seen = np.stack((part["x"], part["y"], part["z"]), axis=-1)
-        np.testing.assert_array_equal(seen, person.pose.joints)
+        actual = np.stack((part["x"], part["y"], part["z"]), axis=-1)
+        np.testing.assert_array_equal(actual, person.pose.joints)
         np.testing.assert_array_equal(part["confidence"], person.pose.confidence)
 
 
-def test_nobody_makes_an_empty_cloud_with_all_its_fields():
+def test_empty_cloud_has_all_fields():
     message = cloud(HEADER, [], 0.0)
     assert (message.width, len(message.data), message.point_step) == (0, 0, 24)
     assert [f.name for f in message.fields] == list(CLOUD_DTYPE.names)

@@ -1,4 +1,4 @@
-"""The node's results in another frame, by TF."""
+"""Results of the node in another frame, by TF."""
 
 import numpy as np
 import pytest
@@ -12,44 +12,37 @@ from sensor_msgs.msg import Image
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from helpers.clouds import positions
-from helpers.node_bench import FRAME, Bench, camera_info, depth_image, stamps
+from helpers.node_harness import FRAME, NodeHarness, camera_info, depth_image, stamps
 from helpers.poses import standing
-
-#: Of an optical frame whose camera looks along x of the room, 1 m up: x, y, z, w; and where it is.
-ROTATION, PLACE = (-0.5, 0.5, -0.5, 0.5), (3.0, -2.0, 1.0)
+from helpers.room import POSITION, ROTATION, in_room
 
 
-def camera_in_room(stamp: int = 0, x: float = PLACE[0]) -> TransformStamped:
+def camera_in_room(stamp: int = 0, x: float = POSITION[0]) -> TransformStamped:
     t = TransformStamped(child_frame_id=FRAME)
     t.header.frame_id, t.header.stamp.sec = "map", stamp
     q, v = t.transform.rotation, t.transform.translation
     q.x, q.y, q.z, q.w = ROTATION
-    v.x, v.y, v.z = x, *PLACE[1:]
+    v.x, v.y, v.z = x, *POSITION[1:]
     return t
 
 
-def in_room(joints: np.ndarray, x: float = PLACE[0]) -> np.ndarray:
-    """By hand: z is ahead, x to the right, y down."""
-    return np.stack((x + joints[:, 2], PLACE[1] - joints[:, 0], PLACE[2] - joints[:, 1]), axis=-1)
-
-
 @pytest.fixture
-def bench(ros, capfd):
-    return Bench(ros, capfd, target_frame="map")
+def harness(ros, capfd):
+    return NodeHarness(ros, capfd, target_frame="map")
 
 
-def known(bench, stamp):
+def available(harness, stamp):
     from rclpy.time import Time
 
-    buffer = bench.node._target._buffer
+    buffer = harness.node._target._buffer
     return lambda: buffer.can_transform("map", FRAME, Time(seconds=stamp))
 
 
-def test_results_are_in_the_target_frame_at_the_images_time(bench):
-    StaticTransformBroadcaster(bench.peer).sendTransform(camera_in_room())
-    bench.ros.spin_until(known(bench, 1), "the transform")
-    stamp = bench.see()
-    (cloud,), (markers,), (tf,) = bench.clouds, bench.markers, bench.tf
+def test_results_are_in_the_target_frame_at_the_stamp_of_the_image(harness):
+    StaticTransformBroadcaster(harness.peer).sendTransform(camera_in_room())
+    harness.ros.spin_until(available(harness, 1), "the transform")
+    stamp = harness.process()
+    (cloud,), (markers,), (tf,) = harness.clouds, harness.markers, harness.tf
     np.testing.assert_allclose(positions(cloud), in_room(standing().joints), atol=1e-5)
     headers = [cloud.header, tf.transforms[0].header, *(m.header for m in markers.markers)]
     assert {(h.frame_id, h.stamp.sec) for h in headers} == {("map", stamp)}
@@ -57,68 +50,68 @@ def test_results_are_in_the_target_frame_at_the_images_time(bench):
     v = tf.transforms[0].transform.translation
     np.testing.assert_allclose((v.x, v.y, v.z), (5.5, -2.0, 1.0), atol=1e-5)
     head = next(m for m in markers.markers if m.ns == "labels").pose.position
-    assert head.z > positions(cloud)[:, 2].max(), "up is up"
+    assert head.z > positions(cloud)[:, 2].max(), "the label is above the person"
 
 
-def test_a_moving_camera_is_taken_where_it_was(bench):
-    broadcaster = TransformBroadcaster(bench.peer)
-    bench.ros.wait_for_subscribers(broadcaster.pub_tf, 2)  # the node, and the bench itself
+def test_moving_camera_is_interpolated_at_the_stamp_of_the_image(harness):
+    broadcaster = TransformBroadcaster(harness.peer)
+    harness.ros.wait_for_subscribers(broadcaster.pub_tf, 2)  # the node and the harness
     broadcaster.sendTransform([camera_in_room(0, x=0.0), camera_in_room(10, x=10.0)])
-    bench.ros.spin_until(known(bench, 4), "the transforms")
-    bench._stamp = 3  # the next is 4
-    bench.send(depth_image(), camera_info())
-    bench.ros.spin_until(lambda: bench.clouds, "the cloud")
+    harness.ros.spin_until(available(harness, 4), "the transforms")
+    harness._stamp = 3  # the next is 4
+    harness.send(depth_image(), camera_info())
+    harness.ros.spin_until(lambda: harness.clouds, "the cloud")
     np.testing.assert_allclose(
-        positions(bench.clouds[0]), in_room(standing().joints, 4.0), atol=1e-4
+        positions(harness.clouds[0]), in_room(standing().joints, 4.0), atol=1e-4
     )
 
 
-def test_a_missing_transform_is_one_error_and_the_picture_still_comes(bench):
-    pictures: list[Image] = []
-    bench.peer.create_subscription(
-        Image, "depth_pose_node/overlay", pictures.append, QoSProfile(depth=10)
+def test_missing_transform_is_one_error_and_the_overlay_is_published(harness):
+    images: list[Image] = []
+    harness.peer.create_subscription(
+        Image, "depth_pose_node/overlay", images.append, QoSProfile(depth=10)
     )
-    bench.ros.wait_for_publishers(bench.peer, "/depth_pose_node/overlay")
-    overlay = next(p for p in bench.node.publishers if p.topic_name.endswith("/overlay"))
-    bench.ros.wait_for_subscribers(overlay)
+    harness.ros.wait_for_publishers(harness.peer, "/depth_pose_node/overlay")
+    publisher = next(p for p in harness.node.publishers if p.topic_name.endswith("/overlay"))
+    harness.ros.wait_for_subscribers(publisher)
     for _ in range(3):
-        bench.send_and_wait(depth_image(), camera_info())
-    (complaint,) = bench.errors()
-    assert f"no transform from '{FRAME}' to target_frame 'map'" in complaint
-    assert f"tf2_echo map {FRAME}" in complaint
-    assert bench.clouds == bench.markers == bench.tf == []
-    bench.ros.spin_until(lambda: stamps(pictures) == [1, 2, 3], "the pictures")
-    StaticTransformBroadcaster(bench.peer).sendTransform(camera_in_room())
-    bench.ros.spin_until(known(bench, 4), "the transform")
-    bench.see()
+        harness.send_and_wait(depth_image(), camera_info())
+    (error,) = harness.errors()
+    assert f"no transform from '{FRAME}' to target_frame 'map'" in error
+    assert f"tf2_echo map {FRAME}" in error
+    assert harness.clouds == harness.markers == harness.tf == []
+    harness.ros.spin_until(lambda: stamps(images) == [1, 2, 3], "the overlays")
+    StaticTransformBroadcaster(harness.peer).sendTransform(camera_in_room())
+    harness.ros.spin_until(available(harness, 4), "the transform")
+    harness.process()
 
 
-def test_after_a_jump_back_old_transforms_do_not_hide_new_ones(bench):
-    broadcaster = TransformBroadcaster(bench.peer)
-    bench.ros.wait_for_subscribers(broadcaster.pub_tf, 2)
+def test_transforms_are_cleared_after_a_jump_back_in_time(harness):
+    broadcaster = TransformBroadcaster(harness.peer)
+    harness.ros.wait_for_subscribers(broadcaster.pub_tf, 2)
     broadcaster.sendTransform([camera_in_room(100), camera_in_room(110)])
-    bench.ros.spin_until(known(bench, 105), "the transforms")
-    bench._stamp = 104
-    bench.send_and_wait(depth_image(), camera_info())
-    assert stamps(bench.clouds) or not bench.errors()
-    bench._stamp = 4
-    bench.send_and_wait(depth_image(), camera_info())  # the jump
+    harness.ros.spin_until(available(harness, 105), "the transforms")
+    harness._stamp = 104
+    harness.send_and_wait(depth_image(), camera_info())
+    assert stamps(harness.clouds) or not harness.errors()
+    harness._stamp = 4
+    harness.send_and_wait(depth_image(), camera_info())  # the jump
     broadcaster.sendTransform([camera_in_room(0), camera_in_room(10)])
-    bench.ros.spin_until(known(bench, 6), "the transforms after the jump")
-    bench.send_and_wait(depth_image(), camera_info())
-    bench.ros.spin_until(lambda: stamps(bench.clouds)[-1:] == [6], "the cloud")
+    harness.ros.spin_until(available(harness, 6), "the transforms after the jump")
+    harness.send_and_wait(depth_image(), camera_info())
+    harness.ros.spin_until(lambda: stamps(harness.clouds)[-1:] == [6], "the cloud")
 
 
-def test_its_own_listening_to_tf_does_not_keep_the_node_awake(ros, capfd):
-    bench = Bench(ros, capfd, start=False, target_frame="map")
-    bench.stop_listening()
-    bench.node.autostart()
-    tf = bench.node._outputs._broadcaster.pub_tf
+def test_own_tf_subscription_does_not_count(ros, capfd):
+    harness = NodeHarness(ros, capfd, start=False, target_frame="map")
+    harness.unsubscribe()
+    harness.node.autostart()
+    tf = harness.node._outputs._broadcaster.pub_tf
     ros.spin_until(lambda: tf.get_subscription_count() == 1, "its own subscription alone")
-    assert not bench.node._outputs.wanted()
+    assert not harness.node._outputs.has_subscribers()
 
 
-def test_cleaned_up_it_no_longer_listens(bench):
-    bench.node.trigger_deactivate()
-    bench.node.trigger_cleanup()
-    assert [s for s in bench.node.subscriptions if s.topic_name.startswith("/tf")] == []
+def test_cleanup_unsubscribes_from_tf(harness):
+    harness.node.trigger_deactivate()
+    harness.node.trigger_cleanup()
+    assert [s for s in harness.node.subscriptions if s.topic_name.startswith("/tf")] == []

@@ -1,4 +1,4 @@
-"""REP-155's topics: with stand-ins for hri_msgs everywhere, over DDS where it is installed."""
+"""Topics of REP-155: with a stub of hri_msgs, and over DDS if hri_msgs is installed."""
 
 from dataclasses import replace
 
@@ -13,29 +13,29 @@ from std_msgs.msg import Header
 from depth_pose_ros.core.skeleton import INDEX, NUM_JOINTS
 from depth_pose_ros.core.tracking.person_tracker import Person
 from depth_pose_ros.ros import ros4hri
-from helpers import hri_stand_in
-from helpers.node_bench import FRAME, Bench, camera_info, depth_image, stamps
+from helpers import hri_msgs_stub
+from helpers.node_harness import FRAME, NodeHarness, camera_info, depth_image, stamps
 from helpers.poses import CAMERA, standing
 
 HEADER = Header(frame_id=FRAME)
 SIZE = (CAMERA.height, CAMERA.width)
-EVERY = list(range(NUM_JOINTS))
+ALL_JOINTS = list(range(NUM_JOINTS))
 FACE = ("NOSE", "LEFT_EYE", "RIGHT_EYE", "LEFT_EAR", "RIGHT_EAR")
 
 
 class Publisher:
     def __init__(self, topic: str) -> None:
-        self.topic, self.sent, self.listeners = topic, [], 1
+        self.topic, self.sent, self.subscribers = topic, [], 1
 
     def publish(self, message) -> None:
         self.sent.append(message)
 
     def get_subscription_count(self) -> int:
-        return self.listeners
+        return self.subscribers
 
 
 class Node:
-    """What a node is to the publishers."""
+    """The interface of a node that the publishers use."""
 
     def __init__(self) -> None:
         self.publishers: dict[str, Publisher] = {}
@@ -49,9 +49,9 @@ class Node:
         del self.publishers[publisher.topic]
 
 
-def test_key_points_are_those_of_the_skeleton_normalized():
+def test_key_points_are_normalized_joint_pixels():
     person = Person(3, standing(x=0.2))
-    message = ros4hri.skeleton2d(hri_stand_in, HEADER, person, EVERY, SIZE)
+    message = ros4hri.skeleton2d(hri_msgs_stub, HEADER, person, ALL_JOINTS, SIZE)
     assert message.header == HEADER and len(message.skeleton) == 18
     names = {
         "NECK": "Neck",
@@ -62,43 +62,43 @@ def test_key_points_are_those_of_the_skeleton_normalized():
         "LEFT_ANKLE": "LeftFoot",
         "RIGHT_ANKLE": "RightFoot",
     }
-    for theirs, ours in names.items():
-        point = message.skeleton[getattr(hri_stand_in.Skeleton2D, theirs)]
-        u, v = person.pose.pixels[INDEX[ours]]
+    for key_point, joint in names.items():
+        point = message.skeleton[getattr(hri_msgs_stub.Skeleton2D, key_point)]
+        u, v = person.pose.pixels[INDEX[joint]]
         assert (point.x, point.y) == pytest.approx(((u + 0.5) / 512, (v + 0.5) / 424))
         assert point.c == pytest.approx(0.9)
     known = [i for i, point in enumerate(message.skeleton) if point.c > 0]
-    face = {getattr(hri_stand_in.Skeleton2D, name) for name in FACE}
-    assert set(known) == set(range(18)) - face, "a depth camera sees no face"
+    face = {getattr(hri_msgs_stub.Skeleton2D, name) for name in FACE}
+    assert set(known) == set(range(18)) - face, "the skeleton has no face"
 
 
-def test_what_is_unsure_or_outside_the_image_is_left_out():
+def test_joints_outside_the_image_or_not_published_are_left_out():
     pose = standing()
     pixels = pose.pixels.copy()
     pixels[INDEX["LeftWrist"]] = (600.0, 100.0)
     pixels[INDEX["RightWrist"]] = (np.nan, 100.0)
     person = Person(0, replace(pose, pixels=pixels))
-    joints = [joint for joint in EVERY if joint != INDEX["Neck"]]
-    message = ros4hri.skeleton2d(hri_stand_in, HEADER, person, joints, SIZE)
+    joints = [joint for joint in ALL_JOINTS if joint != INDEX["Neck"]]
+    message = ros4hri.skeleton2d(hri_msgs_stub, HEADER, person, joints, SIZE)
     for name in ("NECK", "LEFT_WRIST", "RIGHT_WRIST"):
-        point = message.skeleton[getattr(hri_stand_in.Skeleton2D, name)]
+        point = message.skeleton[getattr(hri_msgs_stub.Skeleton2D, name)]
         assert (point.x, point.y, point.c) == (0.0, 0.0, 0.0)
-    region = ros4hri.region(hri_stand_in, HEADER, person, joints, SIZE)
+    region = ros4hri.region_of_interest(hri_msgs_stub, HEADER, person, joints, SIZE)
     assert region.xmax == 1.0 and 0 < region.xmin < 0.5 and 0 < region.ymin < region.ymax < 1
     assert region.c == pytest.approx(0.9)
-    nothing = ros4hri.region(hri_stand_in, HEADER, person, [], SIZE)
+    nothing = ros4hri.region_of_interest(hri_msgs_stub, HEADER, person, [], SIZE)
     assert (nothing.xmin, nothing.ymin, nothing.xmax, nothing.ymax) == (0.0, 0.0, 0.0, 0.0)
 
 
-def test_bodies_come_and_go():
+def test_topics_of_bodies_are_created_and_destroyed():
     node, now = Node(), [0.0]
-    outputs = ros4hri.Ros4HriPublishers(node, hri_stand_in, lambda: now[0])
+    outputs = ros4hri.Ros4HriPublishers(node, hri_msgs_stub, lambda: now[0])
 
-    def see(*numbers: int) -> None:
+    def publish(*numbers: int) -> None:
         people = [Person(number, standing()) for number in numbers]
         outputs.publish(HEADER, people, SIZE, "p", 0.0)
 
-    see(0, 7)
+    publish(0, 7)
     assert set(node.publishers) == {
         "/humans/bodies/tracked",
         *(f"/humans/bodies/{i}/{what}" for i in ("p0", "p7") for what in ("skeleton2d", "roi")),
@@ -106,58 +106,58 @@ def test_bodies_come_and_go():
     tracked = node.publishers["/humans/bodies/tracked"]
     assert tracked.sent[-1].ids == ["p0", "p7"] and tracked.sent[-1].header == HEADER
     now[0] = 2.0
-    see(7)
+    publish(7)
     assert tracked.sent[-1].ids == ["p7"]
     assert len(node.publishers["/humans/bodies/p0/roi"].sent) == 1
-    see(0, 7)
-    assert len(node.publishers["/humans/bodies/p0/roi"].sent) == 2, "the same topic as before"
+    publish(0, 7)
+    assert len(node.publishers["/humans/bodies/p0/roi"].sent) == 2, "the same publisher as before"
     now[0] = 8.0
-    see()
+    publish()
     assert tracked.sent[-1].ids == []
     assert set(node.publishers) == {"/humans/bodies/tracked"}
     outputs.close()
     assert node.publishers == {}
 
 
-def test_any_of_its_topics_is_wanted():
+def test_a_subscriber_of_any_topic_counts():
     node = Node()
-    outputs = ros4hri.Ros4HriPublishers(node, hri_stand_in)
+    outputs = ros4hri.Ros4HriPublishers(node, hri_msgs_stub)
     outputs.publish(HEADER, [Person(0, standing())], SIZE, "p", 0.0)
     for publisher in node.publishers.values():
-        publisher.listeners = 0
-    assert not outputs.wanted()
-    node.publishers["/humans/bodies/p0/roi"].listeners = 1
-    assert outputs.wanted()
+        publisher.subscribers = 0
+    assert not outputs.has_subscribers()
+    node.publishers["/humans/bodies/p0/roi"].subscribers = 1
+    assert outputs.has_subscribers()
 
 
 def test_over_dds(ros, capfd):
     hri_msgs = pytest.importorskip("hri_msgs.msg", reason="needs hri_msgs (not on PyPI)")
-    bench = Bench(ros, capfd)
+    harness = NodeHarness(ros, capfd)
     tracked, skeletons, regions = [], [], []
-    subscribe = bench.peer.create_subscription
+    subscribe = harness.peer.create_subscription
     subscribe(hri_msgs.IdsList, "/humans/bodies/tracked", tracked.append, 10)
     subscribe(hri_msgs.Skeleton2D, "/humans/bodies/p0/skeleton2d", skeletons.append, 10)
     subscribe(hri_msgs.NormalizedRegionOfInterest2D, "/humans/bodies/p0/roi", regions.append, 10)
-    (ids,) = (p for p in bench.node.publishers if p.topic_name.endswith("/tracked"))
+    (ids,) = (p for p in harness.node.publishers if p.topic_name.endswith("/tracked"))
     ros.wait_for_subscribers(ids)
-    bench.see()
-    pair = [p for p in bench.node.publishers if "/p0/" in p.topic_name]
+    harness.process()
+    pair = [p for p in harness.node.publishers if "/p0/" in p.topic_name]
     for publisher in pair:
         ros.wait_for_subscribers(publisher)
-    stamp = bench.send(depth_image(), camera_info())
-    ros.spin_until(lambda: tracked and skeletons and regions, "all three")
+    stamp = harness.send(depth_image(), camera_info())
+    ros.spin_until(lambda: tracked and skeletons and regions, "the three messages")
     ros.spin_until(lambda: stamps(tracked)[-1] == stamp, "the list")
     assert tracked[-1].ids == ["p0"] and tracked[-1].header.frame_id == FRAME
     assert len(skeletons[-1].skeleton) == 18
-    bench.node.trigger_deactivate()
+    harness.node.trigger_deactivate()
     ros.spin_until(lambda: tracked[-1].ids == [], "the empty list")
-    bench.node.trigger_cleanup()
-    assert not [p for p in bench.node.publishers if p.topic_name.startswith("/humans")]
+    harness.node.trigger_cleanup()
+    assert not [p for p in harness.node.publishers if p.topic_name.startswith("/humans")]
 
 
-def test_without_hri_msgs_there_are_no_such_topics(ros, capfd, monkeypatch):
-    monkeypatch.setattr(ros4hri, "messages", lambda: None)
-    bench = Bench(ros, capfd)
-    bench.see()
-    assert not [p for p in bench.node.publishers if p.topic_name.startswith("/humans")]
-    assert bench.errors() == []
+def test_without_hri_msgs_the_topics_do_not_exist(ros, capfd, monkeypatch):
+    monkeypatch.setattr(ros4hri, "load_hri_msgs", lambda: None)
+    harness = NodeHarness(ros, capfd)
+    harness.process()
+    assert not [p for p in harness.node.publishers if p.topic_name.startswith("/humans")]
+    assert harness.errors() == []

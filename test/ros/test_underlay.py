@@ -52,7 +52,7 @@ def position(message: TransformStamped) -> list[float]:
 
 
 class TestTransforms:
-    def test_a_list_crosses_dds_as_one_message(self, ros: Ros) -> None:
+    def test_list_is_published_as_one_message(self, ros: Ros) -> None:
         heard: list[TFMessage] = []
         listener = ros.node("listener")
         listener.create_subscription(TFMessage, "/tf", heard.append, 10)
@@ -67,7 +67,7 @@ class TestTransforms:
         assert heard[0].transforms[0].header.stamp.nanosec == SECOND // 2
         assert [position(t) for t in heard[1].transforms] == [[0.25, -1.0, 2.0]]
 
-    def test_the_message_is_the_one_that_distributions_have(self, ros: Ros) -> None:
+    def test_message_type_is_that_of_the_distributions(self, ros: Ros) -> None:
         node = ros.node("sender")
         TransformBroadcaster(node)
         ros.wait_for_publishers(node, "/tf")
@@ -76,7 +76,7 @@ class TestTransforms:
         if hasattr(endpoint, "topic_type_hash"):  # not in Humble
             assert str(endpoint.topic_type_hash) == TYPE_HASH
 
-    def test_late_subscribers_get_every_static_transform(self, ros: Ros) -> None:
+    def test_late_subscribers_get_all_static_transforms(self, ros: Ros) -> None:
         sender = StaticTransformBroadcaster(ros.node("sender"))
         sender.sendTransform(transform("base", "camera"))
         sender.sendTransform([transform("camera", "optical")])
@@ -88,7 +88,7 @@ class TestTransforms:
         ros.spin_until(lambda: heard, "the latched message on /tf_static")
         assert {t.child_frame_id for t in heard[-1].transforms} == {"camera", "optical"}
 
-    def test_a_listener_fills_a_buffer(self, ros: Ros) -> None:
+    def test_listener_fills_the_buffer(self, ros: Ros) -> None:
         node = ros.node("both")
         buffer = Buffer()
         listener = TransformListener(buffer, node)
@@ -126,7 +126,7 @@ class TestBuffer:
         )
         np.testing.assert_allclose(found.transform.rotation.z, np.sin(angle / 2), atol=1e-9)
 
-    def test_cleared_it_knows_only_what_never_moves(self) -> None:
+    def test_clear_keeps_static_transforms(self) -> None:
         buffer = self.filled()
         buffer.clear()
         assert buffer.can_transform("camera", "lens", Time(seconds=50.0))
@@ -142,7 +142,7 @@ class TestBuffer:
         found = self.filled().lookup_transform("base", "camera", Time())
         assert found.header.stamp.sec == 12
 
-    def test_siblings_meet_at_their_parent(self) -> None:
+    def test_transform_between_siblings(self) -> None:
         buffer = self.filled()
         buffer.set_transform_static(transform("camera", "screw", at=(0.0, 1.0, 0.0)), "test")
         found = buffer.lookup_transform("screw", "lens", Time())
@@ -157,7 +157,7 @@ class TestBuffer:
             ("base", "island", 11.0, ConnectivityException),
         ],
     )
-    def test_says_why_not(
+    def test_exceptions(
         self, target: str, source: str, stamp: float, error: type[Exception]
     ) -> None:
         buffer = self.filled()
@@ -167,7 +167,7 @@ class TestBuffer:
         short = Duration(seconds=0.05)
         assert not buffer.can_transform(target, source, Time(seconds=stamp), short)
 
-    def test_forgets_what_is_too_old(self) -> None:
+    def test_old_transforms_are_dropped(self) -> None:
         buffer = self.filled()
         for stamp in (21.0, 21.5):  # the real one drops old samples when the next one comes
             buffer.set_transform(transform("base", "camera", stamp), "test")
@@ -226,18 +226,18 @@ class TestCvBridge:
         assert back.dtype == image.dtype
         assert back.flags.c_contiguous
 
-    def test_passthrough_names_the_type(self) -> None:
+    def test_passthrough_encoding(self) -> None:
         assert CvBridge().cv2_to_imgmsg(random_image("bgr8")).encoding == "8UC3"
         assert CvBridge().cv2_to_imgmsg(random_image("32FC1")).encoding == "32FC1"
 
-    def test_plain_numbers_are_cast(self) -> None:
+    def test_encodings_without_color_are_cast(self) -> None:
         image = random_image("16UC1")
         message = CvBridge().cv2_to_imgmsg(image, "16UC1")
         np.testing.assert_array_equal(
             CvBridge().imgmsg_to_cv2(message, "32FC1"), image.astype(np.float32)
         )
 
-    def test_colors_keep_their_meaning(self) -> None:
+    def test_color_conversion(self) -> None:
         image = random_image("rgb8")
         message = CvBridge().cv2_to_imgmsg(image, "rgb8")
         np.testing.assert_array_equal(CvBridge().imgmsg_to_cv2(message, "bgr8"), image[..., ::-1])
@@ -248,24 +248,24 @@ class TestCvBridge:
         ("encoding", "desired"),
         [("teapot", "passthrough"), ("16UC1", "bgr8"), ("bgr8", "16UC1"), ("16UC1", "teapot")],
     )
-    def test_refuses_what_makes_no_sense(self, encoding: str, desired: str) -> None:
+    def test_invalid_conversion_is_an_error(self, encoding: str, desired: str) -> None:
         image = random_image("bgr8" if encoding == "bgr8" else "16UC1")
         message = message_of(image, encoding, 0, False)
         with pytest.raises(CvBridgeError):
             CvBridge().imgmsg_to_cv2(message, desired)
 
-    def test_refuses_an_encoding_of_another_type(self) -> None:
+    def test_encoding_of_another_type_is_an_error(self) -> None:
         with pytest.raises(CvBridgeError):
             CvBridge().cv2_to_imgmsg(random_image("16UC1"), "32FC1")
 
-    def test_a_truncated_message_is_a_type_error(self) -> None:
+    def test_truncated_message_is_a_type_error(self) -> None:
         message = message_of(random_image("16UC1"), "16UC1", 0, False)
         message.data = message.data[:-3]
         with pytest.raises(TypeError):
             CvBridge().imgmsg_to_cv2(message)
 
     @pytest.mark.parametrize("file_format", ["png", "tiff"])
-    def test_compressed_depth_keeps_its_bits(self, file_format: str) -> None:
+    def test_compressed_depth_is_lossless(self, file_format: str) -> None:
         image = random_image("16UC1")
         message = CvBridge().cv2_to_compressed_imgmsg(image, file_format)
         assert message.format == file_format
@@ -278,13 +278,13 @@ class TestCvBridge:
             CvBridge().compressed_imgmsg_to_cv2(message, "rgb8"), image[..., ::-1]
         )
 
-    def test_undecodable_is_none(self) -> None:
+    def test_invalid_compressed_image_is_none(self) -> None:
         message = CompressedImage(format="png", data=array("B", b"not an image"))
         assert CvBridge().compressed_imgmsg_to_cv2(message) is None
         with pytest.raises(cv2.error):
             CvBridge().compressed_imgmsg_to_cv2(CompressedImage(format="png"))
 
-    def test_crosses_dds(self, ros: Ros) -> None:
+    def test_image_over_dds(self, ros: Ros) -> None:
         image = random_image("16UC1", 424, 512)
         heard: list[Image] = []
         ros.node("listener").create_subscription(Image, "depth", heard.append, 1)

@@ -1,13 +1,13 @@
-"""The node's process with a fake estimator, for tests that interrupt it.
+"""The node with a slow fake estimator, for tests that interrupt it.
 
-python node_with_fake.py <seconds of an inference> [--ros-args ...]
+python slow_node.py <seconds per inference> [--ros-args ...]
 """
 
 import sys
 import time
 from pathlib import Path
 
-from depth_pose_ros.ros.run import run
+from depth_pose_ros.ros.main import run
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from helpers.poses import standing
@@ -18,7 +18,7 @@ class SlowEstimator:
         self._seconds = seconds
 
     def estimate(self, depth, camera):
-        print("inference begins", flush=True)
+        print("inference started", flush=True)
         time.sleep(self._seconds)
         return [standing()]
 

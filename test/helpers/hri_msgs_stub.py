@@ -1,4 +1,4 @@
-"""The messages of hri_msgs that the node sends, as plain classes: the package is not on PyPI."""
+"""The messages of hri_msgs that the node publishes, as plain classes: PyPI lacks the package."""
 
 from dataclasses import dataclass, field
 
@@ -30,7 +30,7 @@ class NormalizedRegionOfInterest2D:
 
 @dataclass
 class Skeleton2D:
-    """The constants, and the length of the array, are those of hri_msgs 2."""
+    """Constants and array length as in hri_msgs 2."""
 
     header: Header = field(default_factory=Header)
     skeleton: list[NormalizedPointOfInterest2D] = field(

@@ -1,4 +1,4 @@
-"""A bench for the real node over DDS: a camera before it, listeners behind it, a fake estimator."""
+"""Test harness for the real node over DDS: a camera, subscribers and a fake estimator."""
 
 import threading
 from typing import Any
@@ -18,33 +18,33 @@ from helpers.poses import standing
 from helpers.ros_fixtures import Ros
 
 FRAME = "kinect2_ir_optical_frame"
-#: Kinect v2's view in few pixels: an image fits one datagram, so none is lost on the way.
+#: Kinect v2's field of view in few pixels: an image fits into one datagram, so none is lost.
 CAMERA = Camera(fx=91.0, fy=91.0, cx=64.0, cy=53.0, width=128, height=106)
 WIDTH, HEIGHT = CAMERA.width, CAMERA.height
 
 
 class FakeEstimator:
-    """Sees the people it is told of; remembers what it was given."""
+    """Returns preset poses and records its inputs."""
 
     def __init__(self) -> None:
         self.people = [standing()]
         self.calls: list[tuple[np.ndarray, Any]] = []
         self.threads: set[str] = set()
         self.failure: Exception | None = None
-        self.open = threading.Event()  # cleared: an inference lasts until it is set
-        self.open.set()
+        self.unblocked = threading.Event()  # cleared: an inference lasts until it is set
+        self.unblocked.set()
 
     def estimate(self, depth, camera):
         self.calls.append((depth, camera))
         self.threads.add(threading.current_thread().name)
-        assert self.open.wait(20.0)
+        assert self.unblocked.wait(20.0)
         if self.failure is not None:
             raise self.failure
         return self.people
 
 
 def camera_info(**fields: Any) -> CameraInfo:
-    """Kinect v2's: D is not zero although the image is rectified."""
+    """As Kinect v2's: D is not zero although the image is rectified."""
     f, cx, cy = CAMERA.fx, CAMERA.cx, CAMERA.cy
     defaults = {
         "header": Header(frame_id=FRAME),
@@ -59,7 +59,7 @@ def camera_info(**fields: Any) -> CameraInfo:
 
 
 def depth_image(encoding: str = "16UC1", metres: float = 2.0, **fields: Any) -> Image:
-    """A wall at a distance; fields override what would be right."""
+    """An image of a wall at a distance; ``fields`` replace the correct ones."""
     if encoding == "32FC1":
         pixels = np.full((HEIGHT, WIDTH), metres, np.float32)
     else:
@@ -78,7 +78,7 @@ def depth_image(encoding: str = "16UC1", metres: float = 2.0, **fields: Any) -> 
 
 
 class ObservedNode(DepthPoseNode):
-    """The node itself; notes which frames it is done with."""
+    """The node; records the stamps of the frames it has processed."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.handled: list[int] = []
@@ -89,8 +89,8 @@ class ObservedNode(DepthPoseNode):
         self.handled.append(item[0].header.stamp.sec)
 
 
-class Bench:
-    """The node under test, its camera and its listeners, all in one executor."""
+class NodeHarness:
+    """The node under test, its camera and its subscribers, all in one executor."""
 
     def __init__(
         self,
@@ -105,12 +105,12 @@ class Bench:
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
         self.node = ros.add(
             ObservedNode(
-                lambda given: self.make(given),
+                lambda options: self.make_estimator(options),
                 parameter_overrides=overrides,
                 cli_args=["--ros-args", "-r", f"depth/image:={depth_topic}"],
             )
         )
-        self.given: EstimatorOptions | None = None
+        self.options: EstimatorOptions | None = None
         peer = self.peer = ros.node()
         self.depth = peer.create_publisher(Image, depth_topic, QoSProfile(depth=2))
         self.info = peer.create_publisher(CameraInfo, "depth/camera_info", QoSProfile(depth=2))
@@ -124,7 +124,7 @@ class Bench:
             (MarkerArray, "depth_pose_node/markers", self.markers),
             (TFMessage, "/tf", self.tf),
         )
-        self._listeners = [
+        self._subscribers = [
             peer.create_subscription(kind, topic, received.append, QoSProfile(depth=10))
             for kind, topic, received in outputs
         ]
@@ -133,13 +133,13 @@ class Bench:
             self.node.autostart()
             self.connect()
 
-    def make(self, given: EstimatorOptions) -> FakeEstimator:
+    def make_estimator(self, options: EstimatorOptions) -> FakeEstimator:
         """The estimator factory; tests may replace it."""
-        self.given = given
+        self.options = options
         return self.estimator
 
     def connect(self) -> None:
-        """Wait until the camera and the listeners are matched with the active node."""
+        """Wait until the camera and the subscribers are matched with the active node."""
         self.match_camera()
         for topic in ("/depth_pose_node/joints", "/depth_pose_node/markers", "/tf"):
             self.ros.wait_for_publishers(self.peer, topic)
@@ -148,9 +148,9 @@ class Bench:
                 self.ros.wait_for_subscribers(publisher)
 
     def match_camera(self, depth: Any = None) -> None:
-        """Wait until the node and the camera have found each other, in both directions.
+        """Wait until the node and the camera are matched, in both directions.
 
-        ``depth``: the publisher of depth images, where it is not the bench's own.
+        ``depth``: the publisher of depth images, if it is not the harness's own.
         """
         for publisher in (depth or self.depth, self.info):
             ends = [s for s in self.node.subscriptions if s.topic_name == publisher.topic_name]
@@ -158,27 +158,27 @@ class Bench:
             self.ros.wait_for_match(publisher, ends)
 
     def send(self, image: Image, info: CameraInfo | None = None) -> int:
-        """Publish a calibration and an image; returns the image's stamp, in seconds."""
+        """Publish a camera_info and an image; returns the image's stamp, in seconds."""
         if info is not None:
-            self.calibrate(info)
+            self.send_camera_info(info)
         self._stamp += 1
         image.header.stamp.sec = self._stamp
         self.depth.publish(image)
         return self._stamp
 
     def send_and_wait(self, image: Image, info: CameraInfo) -> None:
-        """Publish both and wait until the node is done with the image."""
+        """Publish both and wait until the node has processed the image."""
         stamp = self.send(image, info)
-        self.ros.spin_until(lambda: self.node.handled[-1:] == [stamp], "the end of its work")
+        self.ros.spin_until(lambda: self.node.handled[-1:] == [stamp], "the end of processing")
 
-    def calibrate(self, info: CameraInfo) -> None:
-        """Publish a calibration and wait until the node has it."""
+    def send_camera_info(self, info: CameraInfo) -> None:
+        """Publish a camera_info and wait until the node has received it."""
         known = self.node._inputs.camera_info
         self.info.publish(info)
         self.ros.spin_until(lambda: self.node._inputs.camera_info is not known, "the camera_info")
 
-    def see(self, image: Image | None = None, info: CameraInfo | None = None) -> int:
-        """Publish a good frame and wait for all that comes of it."""
+    def process(self, image: Image | None = None, info: CameraInfo | None = None) -> int:
+        """Publish a valid frame and wait for all results."""
         stamp = self.send(image or depth_image(), info or camera_info())
         self.ros.spin_until(lambda: stamps(self.clouds)[-1:] == [stamp], "the cloud")
         self.ros.spin_until(lambda: len(self.markers) >= len(self.clouds), "the markers")
@@ -188,22 +188,22 @@ class Bench:
             )
         return stamp
 
-    def stop_listening(self) -> None:
-        """Unsubscribe from all that the node publishes."""
-        while self._listeners:
-            self.peer.destroy_subscription(self._listeners.pop())
+    def unsubscribe(self) -> None:
+        """Unsubscribe from all results."""
+        while self._subscribers:
+            self.peer.destroy_subscription(self._subscribers.pop())
 
     def log(self) -> str:
-        """All that the node has said so far."""
+        """All that the node has logged so far."""
         self._stderr += self._capfd.readouterr().err
         return self._stderr
 
     def errors(self) -> list[str]:
-        """What the node has complained of so far."""
+        """The warnings and errors that the node has logged so far."""
         return [line for line in self.log().splitlines() if line.startswith(("[WARN", "[ERROR"))]
 
     def wait_for_error(self, text: str) -> None:
-        """Spin until the node complains of something."""
+        """Spin until the node logs a warning or error that contains ``text``."""
         self.ros.spin_until(
             lambda: any(text in message for message in self.errors()), f"'{text}' in the log"
         )
