@@ -1,4 +1,4 @@
-"""Skeletons without a camera: plays a recorded scene, in a loop, into depth_pose_node.
+"""Skeletons without a camera: plays a recording in a loop into depth_pose_node.
 
 ros2 launch depth_pose_ros demo.launch.py rviz:=true
 """
@@ -18,23 +18,24 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from depth_pose_ros.ros.options import defaults
+
 HERE = Path(__file__).resolve().parent
-PASSED_ON = {
+#: Arguments of depth_pose.launch.py: default and description.
+NODE_ARGUMENTS = {
     "rviz": ("false", "Show depth cloud, skeletons and TF in RViz"),
-    "model": ("", "Weights: a shipped model's name or a .safetensors file"),
-    "device": ("", "auto, cpu, cuda or cuda:<number>"),
-    "params_file": ("", "YAML file with the node's parameters"),
-    "log_level": ("info", "Least severity that the node logs"),
+    **{name: ("", defaults()[name][1].description) for name in ("model", "device")},
+    "params_file": ("", "Parameter file of the node"),
+    "log_level": ("info", "Minimum severity of the node's log messages"),
 }
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Read by ``ros2 launch``."""
-    source = ["--source=", LaunchConfiguration("source")]
+    """Called by ``ros2 launch``."""
     player = Node(
         package="depth_pose_ros",
         executable="depth_pose_player",
-        arguments=["--loop", source],
+        arguments=["--loop", ["--source=", LaunchConfiguration("source")]],
         output="screen",
         emulate_tty=True,
     )
@@ -42,11 +43,10 @@ def generate_launch_description() -> LaunchDescription:
         PythonLaunchDescriptionSource(str(HERE / "depth_pose.launch.py")),
         launch_arguments={
             "camera": "kinect2_sd",
-            **{name: LaunchConfiguration(name) for name in PASSED_ON},
+            **{name: LaunchConfiguration(name) for name in NODE_ARGUMENTS},
         }.items(),
     )
-    # Without a camera there is nothing left to see.
-    end = RegisterEventHandler(
+    shutdown = RegisterEventHandler(
         OnProcessExit(
             target_action=player, on_exit=[EmitEvent(event=Shutdown(reason="the player has ended"))]
         )
@@ -56,14 +56,14 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "source",
                 default_value="",
-                description="A bag, a folder of PNGs or a .mat; empty: the clip that ships with us",
+                description="A bag, a folder of PNG files or a .mat file. Empty: the included clip",
             ),
             *(
                 DeclareLaunchArgument(name, default_value=default, description=description)
-                for name, (default, description) in PASSED_ON.items()
+                for name, (default, description) in NODE_ARGUMENTS.items()
             ),
             player,
             node,
-            end,
+            shutdown,
         ]
     )

@@ -1,4 +1,4 @@
-"""Camera presets, the RViz view and the launch files."""
+"""Camera presets, the RViz configuration and the launch files."""
 
 import ast
 import importlib.util
@@ -8,12 +8,13 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-PRESETS = sorted((ROOT / "config").glob("*.yaml"))
+CAMERAS = yaml.safe_load((ROOT / "launch" / "cameras.yaml").read_text())
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 
 
 def test_documented_cameras_have_presets():
-    assert {path.stem for path in PRESETS} >= {
+    assert {path.stem for path in (ROOT / "config").glob("*.yaml")} == set(CAMERAS)
+    assert set(CAMERAS) >= {
         "kinect2_sd",
         "kinect2_qhd",
         "azure_kinect",
@@ -23,15 +24,25 @@ def test_documented_cameras_have_presets():
     }
 
 
-@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
-def test_a_preset_names_both_topics_a_frame_and_known_parameters(path):
-    preset = yaml.safe_load(path.read_text())
-    assert set(preset) == {"topics", "frame", "parameters"}
-    assert set(preset["topics"]) == {"depth/image", "depth/camera_info"}
-    depth, info = preset["topics"].values()
+@pytest.mark.parametrize("name", CAMERAS)
+def test_camera_has_topics_a_frame_and_a_parameter_file(name):
+    camera = CAMERAS[name]
+    assert set(camera) == {"depth_topic", "camera_info_topic", "frame"}
+    depth, info = camera["depth_topic"], camera["camera_info_topic"]
     assert depth.startswith("/") and info == f"{depth.rpartition('/')[0]}/camera_info"
-    assert preset["frame"] and not preset["frame"].startswith("/")
-    assert preset["parameters"] == {"rectified": "rect" in depth}
+    assert camera["frame"] and not camera["frame"].startswith("/")
+    parameters = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+    assert parameters == {"/**": {"ros__parameters": {"rectified": "rect" in depth}}}
+
+
+@pytest.mark.parametrize("name", CAMERAS)
+def test_node_takes_the_parameter_file_of_a_camera(ros, name):
+    pytest.importorskip("rclpy", reason="needs ROS 2: `make setup` installs it")
+    from depth_pose_ros.ros.node import DepthPoseNode
+
+    path = ROOT / "config" / f"{name}.yaml"
+    node = ros.add(DepthPoseNode(cli_args=["--ros-args", "--params-file", str(path)]))
+    assert node.get_parameter("rectified").value == ("rect" in CAMERAS[name]["depth_topic"])
 
 
 def test_rviz_configuration_shows_depth_skeletons_and_tf():
@@ -47,7 +58,7 @@ def test_rviz_configuration_shows_depth_skeletons_and_tf():
 
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
 def test_launch_file_defines_its_description(path):
-    """All that can be told where there is no `launch`, as with PyPI's wheels."""
+    """Also checked without the package launch, which PyPI lacks."""
     functions = [n.name for n in ast.parse(path.read_text()).body if isinstance(n, ast.FunctionDef)]
     assert "generate_launch_description" in functions
 
@@ -63,7 +74,7 @@ def load(name: str):
 
 
 def started(**given: str):
-    """The nodes of depth_pose.launch.py, with names, remappings and parameters worked out."""
+    """The nodes of depth_pose.launch.py, with names, remappings and parameters evaluated."""
     module = load("depth_pose")
     from launch import LaunchContext
 
@@ -81,10 +92,13 @@ def remappings(node) -> dict[str, str]:
     return dict(node.expanded_remapping_rules)
 
 
-@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
-def test_each_camera_is_remapped_to_its_topics(path):
-    (node,) = started(camera=path.stem)
-    assert remappings(node) == yaml.safe_load(path.read_text())["topics"]
+@pytest.mark.parametrize("name", CAMERAS)
+def test_each_camera_is_remapped_to_its_topics(name):
+    (node,) = started(camera=name)
+    assert remappings(node) == {
+        "depth/image": CAMERAS[name]["depth_topic"],
+        "depth/camera_info": CAMERAS[name]["camera_info_topic"],
+    }
     assert node.node_name == "/depth_pose_node"
 
 
@@ -147,13 +161,17 @@ def test_several_cameras_have_their_own_namespaces_and_ids(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
-    [("", "names no camera"), ("0: {}", "letters and digits"), ("front: realsense", "arguments")],
+    ("content", "message"),
+    [
+        ("", "contains no camera"),
+        ("0: {}", "letters and digits"),
+        ("front: realsense", "arguments"),
+    ],
 )
-def test_invalid_file_of_cameras_is_an_error(tmp_path, content, complaint):
+def test_invalid_file_of_cameras_is_an_error(tmp_path, content, message):
     file = tmp_path / "cameras.yaml"
     file.write_text(content)
-    with pytest.raises(ValueError, match=complaint):
+    with pytest.raises(ValueError, match=message):
         load("several").read(file)
 
 
@@ -161,3 +179,13 @@ def test_demo_passes_its_arguments_to_the_node():
     from_file = load("demo").generate_launch_description()
     names = [argument.name for argument in from_file.get_launch_arguments()]
     assert {"source", "rviz", "model", "device", "params_file", "log_level"} <= set(names)
+
+
+def test_documentation_lists_topics_frame_and_remappings_of_each_camera():
+    page = (ROOT / "docs" / "cameras.md").read_text()
+    for name, camera in CAMERAS.items():
+        depth, info, frame = camera["depth_topic"], camera["camera_info_topic"], camera["frame"]
+        (row,) = (line for line in page.splitlines() if f"`{name}.yaml`" in line)
+        assert row.startswith(f"| `{name}`")
+        assert f"| `{depth}` | `{info}` | `{frame}` |" in row
+        assert f"| `{name}` | `-r depth/image:={depth} -r depth/camera_info:={info}` |" in page
