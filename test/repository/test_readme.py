@@ -1,4 +1,4 @@
-"""The README's tables of topics and parameters are those of the code."""
+"""The README's tables of topics and parameters agree with the code."""
 
 import re
 from pathlib import Path
@@ -25,35 +25,41 @@ def rows(heading: str) -> list[list[str]]:
     return cells[2:]
 
 
-def test_every_parameter_is_in_the_table_with_its_default():
-    expected = [[f"`{name}`", f"`{default}`", what] for name, default, what in parameter_table()]
+def test_parameter_table_is_complete():
+    expected = [[f"`{name}`", f"`{default}`", text] for name, default, text in parameter_table()]
     listing = "\n".join(f"| {' | '.join(row)} |" for row in expected)
-    assert rows("Parameters") == expected, f"the README's table should be\n{listing}"
+    assert rows("Parameters") == expected, (
+        f"the README's table should be (python -m depth_pose_ros.ros.options)\n{listing}"
+    )
 
 
-def test_every_topic_is_in_the_table_with_its_type(ros, monkeypatch):
+def test_topic_table_is_complete(ros, monkeypatch):
     from std_msgs.msg import String
 
-    # Any real type will do: which topics there are is the question.
+    # Any message type will do: the test compares topics.
     class Messages:
         IdsList = Skeleton2D = NormalizedRegionOfInterest2D = String
 
     monkeypatch.setattr(ros4hri, "load_hri_msgs", lambda: Messages)
     node = ros.add(DepthPoseNode(lambda _: None))
     node.trigger_configure()
-    told = {}
+    documented = {}
     for topic, kind, _ in rows("What it publishes"):
-        told |= dict.fromkeys(re.findall("`(/[^`]+)`", topic), kind.strip("`"))
-    sent = {
+        documented |= dict.fromkeys(re.findall("`(/[^`]+)`", topic), kind.strip("`"))
+    published = {
         p.topic_name: f"{p.msg_type.__module__.split('.')[0]}/{p.msg_type.__name__}"
         for p in node.publishers
         if not p.topic_name.endswith(("/rosout", "/parameter_events", "/transition_event"))
     }
-    ours = {"/humans/bodies/tracked", "/humans/bodies/<id>/skeleton2d", "/humans/bodies/<id>/roi"}
-    assert set(told) - ours == set(sent) - ours
-    for topic in set(sent) - ours:
-        assert told[topic] == sent[topic]
-    for topic in ours:
-        package, name = told[topic].split("/")
+    body_topics = {
+        "/humans/bodies/tracked",
+        "/humans/bodies/<id>/skeleton2d",
+        "/humans/bodies/<id>/roi",
+    }
+    assert set(documented) - body_topics == set(published) - body_topics
+    for topic in set(published) - body_topics:
+        assert documented[topic] == published[topic]
+    for topic in body_topics:
+        package, name = documented[topic].split("/")
         assert package == "hri_msgs" and hasattr(hri_msgs_stub, name)
-    assert "/humans/bodies/tracked" in sent
+    assert "/humans/bodies/tracked" in published
