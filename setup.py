@@ -21,31 +21,29 @@ def shared_files() -> list[tuple[str, list[str]]]:
 
 
 def compiled() -> list[Extension]:
-    """The compiled code, once for each kind of processor that this machine's may be.
+    """The compiled code, once per instruction set.
 
-    Optional: without a C++ compiler the package installs and works, slower.
+    Optional: without a C++ compiler the package installs, and torch does the work more slowly.
     """
-    kinds: dict[str, list[str]] = {platform.machine(): []}
+    instruction_sets: dict[str, list[str]] = {"generic": []}
     if platform.machine() in ("x86_64", "AMD64"):
-        wide = ["-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq"]
-        kinds = {
-            "avx512": [*wide, "-mfma", "-mprefer-vector-width=512"],
-            "avx2": ["-mavx2", "-mfma"],
-        }
-    # Of -ffast-math what changes no result here and does not set the whole process's rounding.
+        avx512 = ["-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq"]
+        instruction_sets["avx512"] = [*avx512, "-mfma", "-mprefer-vector-width=512"]
+        instruction_sets["avx2"] = ["-mavx2", "-mfma"]
+    # The parts of -ffast-math that change no result here and leave the process's rounding mode.
     flags = ["-O3", "-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-math-errno"]
     flags += ["-ffinite-math-only", "-fno-signed-zeros", "-fno-trapping-math", "-Wno-psabi"]
     folder = f"{PACKAGE}/core/backends/native"
     return [
         Extension(
-            f"{PACKAGE}.core.backends.native._{kind}",
-            [f"{folder}/{name}.cpp" for name in ("proposals", "matchnet", "tree_inference")],
+            f"{PACKAGE}.core.backends.native._{name}",
+            [f"{folder}/{source}.cpp" for source in ("proposals", "matchnet", "tree_inference")],
             depends=[f"{folder}/vectors.h"],
-            extra_compile_args=[*flags, *more],
+            extra_compile_args=[*flags, *options],
             language="c++",
             optional=True,
         )
-        for kind, more in kinds.items()
+        for name, options in instruction_sets.items()
     ]
 
 

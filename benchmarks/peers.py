@@ -39,7 +39,7 @@ def _compiled(
     if backend == "torch":
         torch.set_num_threads(settings.threads)
         return lambda: module(example)
-    from depth_pose_ros.core.backends.openvino_compiled import CompiledModel
+    from depth_pose_ros.core.backends.openvino_models import CompiledModel
     from depth_pose_ros.core.backends.openvino_models import convert
 
     program, array = CompiledModel(convert(module, shape), settings.threads), example.numpy()

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from depth_pose_ros.core import crops
-from depth_pose_ros.core.backends.backend import int8_beside, make_backend
+from depth_pose_ros.core.backends.backend import int8_path, make_backend
 from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.core.detection import Detection, distinct, find, least_pose_score, person_score
 from depth_pose_ros.core.models.detector import PersonDetector, build_detector
@@ -92,7 +92,7 @@ class PoseEstimator:
         pose, detector = modules[POSE], modules[DETECTOR]
         assert isinstance(pose, PoseNetwork)
         assert isinstance(detector, PersonDetector)
-        return cls(pose, detector, options, int8_beside(path))
+        return cls(pose, detector, options, int8_path(path))
 
     def estimate(self, depth: NDArray[np.float32], camera: Camera) -> list[Pose]:
         """People in one depth image.
@@ -115,7 +115,7 @@ class PoseEstimator:
             depth,
             camera,
             most=2 * most,
-            run=self._backend.find,
+            run=self._backend.detect,
             farthest=self.options.max_distance,
         )
         people = self._people(depth, camera, finds[:most])

@@ -1,4 +1,4 @@
-"""Runtimes: OpenVINO gives what torch gives; the choice between them."""
+"""Backends: OpenVINO is equal to torch; the choice of a backend."""
 
 import subprocess
 import sys
@@ -14,11 +14,7 @@ from depth_pose_ros.core.backends.backend import choose_backend, make_backend
 from depth_pose_ros.core.crops import HEIGHT, WIDTH, frame_around
 from depth_pose_ros.core.models.config import ModelConfig, compact, paper
 from depth_pose_ros.core.models.detector import DetectorConfig, PersonDetector
-from depth_pose_ros.core.models.pairwise import deformation
 from depth_pose_ros.core.models.pose_network import PoseNetwork
-from depth_pose_ros.core.models.tower import Tower
-from depth_pose_ros.core.models.tree_inference import sum_product
-from depth_pose_ros.core.skeleton import EDGES
 
 CPU = torch.device("cpu")
 FRAME = frame_around((0.1, 0.0, 3.0)).as_array()
@@ -56,7 +52,7 @@ CONFIGS = pytest.mark.parametrize(
 
 
 @CONFIGS
-def test_torch_runtime_is_the_network(config: ModelConfig, crops: np.ndarray) -> None:
+def test_torch_backend_equals_the_network(config: ModelConfig, crops: np.ndarray) -> None:
     network = _network(config)
     frames = np.stack([FRAME, FRAME])
     with torch.inference_mode():
@@ -67,7 +63,7 @@ def test_torch_runtime_is_the_network(config: ModelConfig, crops: np.ndarray) ->
 
 
 @CONFIGS
-def test_openvino_gives_what_torch_gives(config: ModelConfig, crops: np.ndarray) -> None:
+def test_openvino_equals_torch(config: ModelConfig, crops: np.ndarray) -> None:
     pytest.importorskip("openvino")
     network, detector = _network(config), PersonDetector(DetectorConfig()).eval()
     frames = np.stack([FRAME, FRAME])
@@ -76,89 +72,60 @@ def test_openvino_gives_what_torch_gives(config: ModelConfig, crops: np.ndarray)
         compiled.poses(crops, frames, "full"), plain.poses(crops, frames, "full"), strict=True
     ):
         assert torch.allclose(one, other, atol=1e-3)
-    for size in ((96, 112), (160, 208), (96, 112)):  # a camera that changes its own, and back
+    for size in ((96, 112), (160, 208), (96, 112)):  # the camera's image size changes
         depth = np.random.default_rng(0).uniform(0, 4, size).astype(np.float32)
-        for one, other in zip(compiled.find(depth), plain.find(depth), strict=True):
+        for one, other in zip(compiled.detect(depth), plain.detect(depth), strict=True):
             assert torch.allclose(one, other, atol=1e-4)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_people_side_by_side_are_as_each_alone(threads: int, crops: np.ndarray) -> None:
+def test_people_in_parallel_equal_each_alone(threads: int, crops: np.ndarray) -> None:
     pytest.importorskip("openvino")
     network, detector = _network(compact()), PersonDetector(DetectorConfig())
-    runtime = make_backend(network, detector, CPU, "openvino", threads)
+    made = make_backend(network, detector, CPU, "openvino", threads)
     many = np.concatenate((crops, crops[:, :, ::-1], crops[:, ::-1]))
     frames = np.stack([FRAME] * len(many))
-    for _ in range(3):  # whoever takes which person
-        together = runtime.poses(many, frames, "full")
+    for _ in range(3):  # threads take people in different orders
+        together = made.poses(many, frames, "full")
         for i in range(len(many)):
-            alone = runtime.poses(many[i : i + 1], frames[i : i + 1], "full")
+            alone = made.poses(many[i : i + 1], frames[i : i + 1], "full")
             for a, b in zip(together, alone, strict=True):
                 torch.testing.assert_close(a[i : i + 1], b, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
-def test_who_scores_too_little_gets_no_skeleton(backend: str, crops: np.ndarray) -> None:
+def test_pose_below_min_score_is_empty(backend: str, crops: np.ndarray) -> None:
     if backend == "openvino":
         pytest.importorskip("openvino")
     network, detector = _network(replace(compact(), person=True)), PersonDetector(DetectorConfig())
-    runtime = make_backend(network, detector, CPU, backend, 2)
+    made = make_backend(network, detector, CPU, backend, 2)
     many = np.concatenate((crops, crops[:, :, ::-1]))
     frames = np.stack([FRAME] * len(many))
-    everybody = runtime.poses(many, frames, "full")
-    least = everybody.score.numpy() + np.array((0.01, -0.01, -0.01, 0.01), np.float32)
-    some = runtime.poses(many, frames, "full", least)
-    torch.testing.assert_close(some.score, everybody.score, atol=1e-5, rtol=0)
-    for a, b in zip(some, everybody, strict=True):
+    every = made.poses(many, frames, "full")
+    min_scores = every.score.numpy() + np.array((0.01, -0.01, -0.01, 0.01), np.float32)
+    some = made.poses(many, frames, "full", min_scores)
+    torch.testing.assert_close(some.score, every.score, atol=1e-5, rtol=0)
+    for a, b in zip(some, every, strict=True):
         torch.testing.assert_close(a[1:3], b[1:3], atol=1e-4, rtol=1e-4)
     assert some.joints[[0, 3]].isnan().all()
     assert (some.confidence[[0, 3]] == 0).all()
-    nobody = runtime.poses(many[:1], frames[:1], "full", least[:1])
-    assert nobody.joints.isnan().all()
+    one = made.poses(many[:1], frames[:1], "full", min_scores[:1])
+    assert one.joints.isnan().all()
 
 
-def test_without_a_person_head_everybody_gets_a_skeleton(crops: np.ndarray) -> None:
-    runtime = make_backend(_network(compact()), PersonDetector(DetectorConfig()), CPU, "torch")
-    output = runtime.poses(crops[:1], FRAME[None], "full", np.ones(1, np.float32))
+def test_without_person_classifier_min_score_is_ignored(crops: np.ndarray) -> None:
+    made = make_backend(_network(compact()), PersonDetector(DetectorConfig()), CPU, "torch")
+    output = made.poses(crops[:1], FRAME[None], "full", np.ones(1, np.float32))
     assert output.joints.isfinite().all()
 
 
-def test_regressed_maps_leave_it_to_the_finder_who_is_a_person(crops: np.ndarray) -> None:
-    runtime = make_backend(_network(paper()), PersonDetector(DetectorConfig()), CPU, "torch")
+def test_regressed_maps_score_one_half(crops: np.ndarray) -> None:
+    made = make_backend(_network(paper()), PersonDetector(DetectorConfig()), CPU, "torch")
     frames = np.stack([FRAME, FRAME])
-    output = runtime.poses(crops, frames, "full", np.array((0.51, 0.49), np.float32))
+    output = made.poses(crops, frames, "full", np.array((0.51, 0.49), np.float32))
     assert output.score.tolist() == [0.5, 0.5]
     assert output.joints[0].isnan().all()
     assert output.joints[1].isfinite().all()
-
-
-@pytest.mark.parametrize("towers", [1, 3])
-@pytest.mark.parametrize("size", [(48, 64), (52, 60)])
-def test_phases_equal_dilation(towers: int, size: tuple[int, int]) -> None:
-    pytest.importorskip("openvino")
-    from depth_pose_ros.core.backends.openvino_models import PhasedTower
-
-    torch.manual_seed(0)
-    tower = Tower(towers, (4, 6, 8, 8, 5))
-    region = torch.rand(1, towers, *size)
-    with torch.no_grad():
-        expected = tower.dense(region)[0].permute(1, 2, 0)
-        assert expected.std() > 0.01
-        assert torch.allclose(PhasedTower(tower)(region), expected, atol=1e-5)
-
-
-def test_marginals_written_out_equal_the_batched_ones() -> None:
-    pytest.importorskip("openvino")
-    from depth_pose_ros.core.backends.openvino_tree import Marginals
-
-    generator = torch.Generator().manual_seed(2)
-    unary = torch.randn(19, 7, generator=generator)
-    anchors, children = (torch.randn(18, 7, 3, generator=generator) for _ in range(2))
-    gamma, temperature = torch.randn(18, 6, generator=generator), torch.tensor(0.7)
-    terms = deformation(anchors[None], children[None], gamma)
-    expected = sum_product(unary[None], terms, EDGES, temperature)[1][0]
-    found = Marginals(gamma, temperature)(unary, anchors, children)
-    assert torch.allclose(found, expected, atol=1e-5)
 
 
 def test_int8_of_other_weights_is_refused(tmp_path: Path) -> None:
@@ -171,18 +138,18 @@ def test_int8_of_other_weights_is_refused(tmp_path: Path) -> None:
     network, other = _network(compact()), _network(compact())
     with torch.no_grad():
         other.fcn.heat.weight.add_(0.1)  # type: ignore[operator,union-attr]
-    path = backend.int8_beside(tmp_path / "some.safetensors")
+    path = backend.int8_path(tmp_path / "some.safetensors")
     with pytest.raises(int8.Int8Error, match="quantize"):
         make_backend(network, detector, CPU, "openvino-int8", int8=path)
     int8.write(path, convert(FcnMaps(network.fcn), (1, 1, HEIGHT, WIDTH)), network.fcn)
     assert len(int8.read(path, network.fcn).outputs) == 4
     with pytest.raises(int8.Int8Error, match="other weights"):
         make_backend(other, detector, CPU, "openvino-int8", int8=path)
-    with pytest.raises(ValueError, match="beside it"):
+    with pytest.raises(ValueError, match="quantized FCN"):
         make_backend(network, detector, CPU, "openvino-int8")
 
 
-def test_the_choice_of_a_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_choose_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = torch.device("cuda")
     monkeypatch.setattr(backend, "has_openvino", lambda: True)
     assert choose_backend("auto", CPU) == "openvino"
@@ -200,13 +167,13 @@ def test_the_choice_of_a_backend(monkeypatch: pytest.MonkeyPatch) -> None:
         make_backend(_network(compact()), PersonDetector(DetectorConfig()), CPU, "torch", threads=0)
 
 
-#: Models come and go out of order, then a signal comes.
+#: Models are destroyed out of order, then a signal arrives.
 _SIGNAL = """
 import gc, signal
 import torch
-from depth_pose_ros.core.backends.openvino_models import compile_model, convert
+from depth_pose_ros.core.backends.openvino_models import CompiledModel, convert
 signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
-made = [compile_model(convert(torch.nn.ReLU(), (1, 1, 8, 8)), 1) for _ in range(4)]
+made = [CompiledModel(convert(torch.nn.ReLU(), (1, 1, 8, 8)), 1) for _ in range(4)]
 for _ in range(4):
     made.pop(0)
     gc.collect()
@@ -214,7 +181,7 @@ for _ in range(4):
 """
 
 
-def test_signals_are_handled_after_models_have_gone() -> None:
+def test_signals_are_handled_after_models_are_destroyed() -> None:
     pytest.importorskip("openvino")
     done = subprocess.run([sys.executable, "-c", _SIGNAL], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -101,7 +101,7 @@ def test_nobody_is_looked_for_beyond_the_distance(
     maps = DetectorOutput(torch.full((1, 32, 40), -6.0), torch.zeros(1, 2, 32, 40),
                         torch.full((1, 32, 40), 3.0))  # fmt: skip
     maps.heat[0, 16, 20] = 3.0
-    monkeypatch.setattr(estimator._backend, "find", lambda _: maps)
+    monkeypatch.setattr(estimator._backend, "detect", lambda _: maps)
     assert len(estimator.estimate(depth, CAMERA)) == 1
     monkeypatch.setattr(estimator, "max_distance", 2.9)
     assert estimator.estimate(depth, CAMERA) == []

@@ -62,7 +62,7 @@ def test_runtimes_look_twice(backend: str, config: object, threads: int) -> None
     network, detector = PoseNetwork(small).eval(), PersonDetector(DetectorConfig()).eval()
     crops = np.random.default_rng(0).uniform(-1, 1, (2, HEIGHT, WIDTH)).astype(np.float32)
     frames = np.stack([frame_around((0.1, 0.0, 3.0)).as_array()] * 2)
-    runtime = make_backend(network, detector, torch.device("cpu"), backend, threads, mirror=True)
+    runtime = make_backend(network, detector, torch.device("cpu"), backend, threads, flip_test=True)
     together = runtime.poses(crops, frames, "full")
     alone = runtime.poses(crops[:1], frames[:1], "full")
     network.fcn = FlipAveragedFcn(network.fcn)  # type: ignore[assignment]

@@ -1,1 +1,1 @@
-"""What runs the networks: PyTorch, or OpenVINO where it is installed."""
+"""Inference backends: torch, OpenVINO, and compiled code for the stages after the FCN."""

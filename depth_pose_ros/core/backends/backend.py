@@ -1,4 +1,4 @@
-"""The choice of a runtime, behind one option."""
+"""The interface of the inference backends, and the choice of one."""
 
 import importlib.util
 from pathlib import Path
@@ -12,32 +12,31 @@ from torch import Tensor
 from depth_pose_ros.core.models.decode import PoseOutput
 from depth_pose_ros.core.models.detector import DetectorOutput, PersonDetector
 from depth_pose_ros.core.models.fcn import FcnOutput
-from depth_pose_ros.core.models.pose_network import KernelOverrides, PoseNetwork, Stage
+from depth_pose_ros.core.models.pose_network import PoseNetwork, Stage
 
-#: "openvino-int8" has the FCN in whole numbers; "auto" takes what is fastest here.
-Backend = Literal["auto", "torch", "openvino", "openvino-int8"]
+#: "openvino-int8" has a quantized FCN; "auto" is the fastest that is available.
+BackendName = Literal["auto", "torch", "openvino", "openvino-int8"]
 
-INT8_SUFFIX = ".int8.xml"  #: of an FCN in whole numbers, in place of the weights file's own
+INT8_SUFFIX = ".int8.xml"  #: of the quantized FCN's file, in place of the weights file's suffix
 
 
-class Runtime(Protocol):
-    """Runs both networks; arrays of the CPU in, tensors of the CPU out.
+class Backend(Protocol):
+    """Runs the pose network and the detector; CPU arrays in, CPU tensors out.
 
     Attributes:
-        network: the pose network, where it runs.
-        programs: what replaces some of its steps, if anything.
+        network: the pose network, on its device.
     """
 
     network: PoseNetwork
-    programs: KernelOverrides | None
 
     def fcn(self, crops: Tensor) -> FcnOutput:
-        """The network's FCN for one crop (1, 1, H, W); the maps hold until the next call."""
+        """The FCN for one crop (1, 1, H, W); the maps are valid until the next call."""
 
-    def find(self, depth: NDArray[np.float32]) -> DetectorOutput:
-        """(h, w) metres, 0 where missing, sides of the detector's multiple -> maps of a batch of one.
+    def detect(self, depth: NDArray[np.float32]) -> DetectorOutput:
+        """The detector's maps, valid until the next call.
 
-        They hold until the next call.
+        Args:
+            depth: (h, w) metres, 0 where missing; h and w are multiples of the detector's.
         """
 
     def poses(
@@ -45,11 +44,15 @@ class Runtime(Protocol):
         crops: NDArray[np.float32],
         frames: NDArray[np.float32],
         stage: Stage,
-        least: NDArray[np.float32] | None = None,
+        min_scores: NDArray[np.float32] | None = None,
     ) -> PoseOutput:
-        """(B, H, W) crops, (B, 4) frames and (B,) lowest scores -> B skeletons.
+        """Skeletons of B crops; see :meth:`PoseNetwork.complete`.
 
-        See :meth:`PoseNetwork.complete`.
+        Args:
+            crops: (B, H, W).
+            frames: (B, 4).
+            stage: last stage to run.
+            min_scores: (B,).
         """
 
 
@@ -58,24 +61,24 @@ def has_openvino() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
-def int8_beside(weights: Path) -> Path:
-    """Where the whole-number FCN of a weights file lies, if there is one (with a .bin)."""
+def int8_path(weights: Path) -> Path:
+    """The file of a weights file's quantized FCN, which may not exist."""
     return weights.with_suffix(INT8_SUFFIX)
 
 
-def choose_backend(name: str, device: torch.device, has_int8: bool = False) -> Backend:
-    """The backend of that name; "auto" is OpenVINO on a CPU where it is installed, else torch.
+def choose_backend(name: str, device: torch.device, has_int8: bool = False) -> BackendName:
+    """Check a backend's name, and replace "auto".
 
     Args:
-        name: one of :data:`Backend`.
-        device: where torch runs.
-        has_int8: whether there is an FCN in whole numbers.
+        name: one of :data:`BackendName`; "auto" is OpenVINO on a CPU that has it, else torch.
+        device: torch device.
+        has_int8: whether there is a quantized FCN.
 
     Raises:
-        ValueError: an unknown name, OpenVINO without its package, or OpenVINO for a GPU.
+        ValueError: an unknown name, OpenVINO is not installed, or OpenVINO on a GPU.
     """
-    if name not in get_args(Backend):
-        raise ValueError(f"backend must be one of {get_args(Backend)}, got {name!r}")
+    if name not in get_args(BackendName):
+        raise ValueError(f"backend must be one of {get_args(BackendName)}, got {name!r}")
     if name == "auto":
         if device.type != "cpu" or not has_openvino():
             return "torch"
@@ -84,7 +87,7 @@ def choose_backend(name: str, device: torch.device, has_int8: bool = False) -> B
         raise ValueError(f"backend {name} needs OpenVINO: pip install openvino, or use auto")
     if name != "torch" and device.type != "cpu":
         raise ValueError(f"backend {name} runs on the CPU, not on {device}: use torch")
-    return cast(Backend, name)
+    return cast(BackendName, name)
 
 
 def make_backend(
@@ -94,43 +97,46 @@ def make_backend(
     backend: str = "auto",
     threads: int | None = None,
     int8: Path | None = None,
-    mirror: bool = False,
-) -> Runtime:
-    """A runtime for two networks.
+    flip_test: bool = False,
+) -> Backend:
+    """A backend for two networks.
 
     Args:
         pose, detector: in evaluation mode.
-        device: where torch runs.
-        backend: one of :data:`Backend`.
-        threads: how many processor threads may work; None leaves torch's number as it is.  Sets
-            torch's for the whole process.
-        int8: the FCN in whole numbers (:mod:`depth_pose_ros.core.backends.int8`), if there is one.
-        mirror: whether the FCN looks at every crop a second time, in the mirror.
+        device: torch device.
+        backend: one of :data:`BackendName`.
+        threads: number of CPU threads; None: torch's current number.  Sets torch's number for the
+            whole process.
+        int8: file of the quantized FCN (:mod:`depth_pose_ros.core.backends.int8`).
+        flip_test: average the FCN's output with that of the flipped crop.
 
     Raises:
-        Int8Error: ``int8`` is needed and missing, or of other weights.
+        Int8Error: ``int8`` is needed and missing, or was made from other weights.
         ValueError: as :func:`choose_backend`, or a number of threads below 1.
     """
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
-    workers = threads or torch.get_num_threads()
+    count = threads or torch.get_num_threads()
     chosen = choose_backend(backend, device, has_int8=int8 is not None and int8.is_file())
+    # Imported here: OpenVINO is optional, and each backend is loaded only where it is used.
     if chosen != "torch":
-        # Imported here: OpenVINO is optional.
         from depth_pose_ros.core.backends.int8 import read
-        from depth_pose_ros.core.backends.openvino_backend import OpenVinoRuntime
+        from depth_pose_ros.core.backends.openvino_backend import OpenVinoBackend
 
         if threads is not None:
-            # What is left to torch are steps of some ten microseconds: waking another thread for
-            # them takes longer.
+            # torch runs only operations of some ten microseconds: a second thread would cost more.
             torch.set_num_threads(1)
         fcn = None
         if chosen == "openvino-int8":
             if int8 is None:
-                raise ValueError("backend openvino-int8 needs a weights file with one beside it")
+                raise ValueError("backend openvino-int8 needs the quantized FCN's file")
             fcn = read(int8, pose.fcn)
-        return OpenVinoRuntime(pose, detector, workers, fcn, mirror)
-    from depth_pose_ros.core.backends.torch_backend import TorchRuntime
+        return OpenVinoBackend(pose, detector, count, fcn, flip_test)
+    torch.set_num_threads(count)
+    if device.type == "cuda":
+        from depth_pose_ros.core.backends.cuda_backend import CudaBackend
 
-    torch.set_num_threads(workers)
-    return TorchRuntime(pose, detector, device, mirror)
+        return CudaBackend(pose, detector, device, flip_test)
+    from depth_pose_ros.core.backends.cpu_backend import TorchBackend
+
+    return TorchBackend(pose, detector, count, flip_test)

@@ -1,4 +1,4 @@
-"""The FCN in whole numbers: an OpenVINO model beside the weights that it was made from.
+"""The quantized FCN: an OpenVINO model stored beside the weights that it was made from.
 
 ``python -m depth_pose_training quantize`` makes it.
 """
@@ -15,11 +15,11 @@ _KEY = ["depth_pose_ros", "fingerprint"]
 
 
 class Int8Error(ValueError):
-    """No such model, or one of other weights; the message says which."""
+    """The model is missing or was made from other weights."""
 
 
 def fingerprint(fcn: nn.Module) -> str:
-    """Says which float32 weights an FCN has."""
+    """SHA-256 of an FCN's float32 weights."""
     digest = hashlib.sha256()
     for name, tensor in sorted(fcn.state_dict().items()):
         digest.update(name.encode())
@@ -38,7 +38,7 @@ def read(path: Path, fcn: nn.Module) -> ov.Model:
 
     Args:
         path: the .xml file.
-        fcn: the FCN it must have been made from.
+        fcn: the FCN that it must have been made from.
 
     Raises:
         Int8Error: no such file, or made from another FCN.

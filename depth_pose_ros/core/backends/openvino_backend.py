@@ -1,6 +1,7 @@
-"""OpenVINO as the runtime: the heavy parts compiled for the processor, the rest in torch."""
+"""The OpenVINO backend: it runs the FCN and the detector."""
 
 from collections import OrderedDict
+from functools import partial
 
 import numpy as np
 import openvino as ov
@@ -8,27 +9,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from depth_pose_ros.core.backends.openvino_compiled import CompiledModel
-from depth_pose_ros.core.backends.openvino_layers import IntraOpParallel
-from depth_pose_ros.core.backends.openvino_models import DetectorMaps, FcnMaps, convert
-from depth_pose_ros.core.backends.openvino_workers import PerPersonParallel
+from depth_pose_ros.core.backends.cpu_backend import CpuBackend, Fcn
+from depth_pose_ros.core.backends.openvino_models import (
+    CompiledModel,
+    DetectorMaps,
+    FcnMaps,
+    convert,
+    fcn_output,
+)
 from depth_pose_ros.core.crops import HEIGHT, WIDTH
-from depth_pose_ros.core.models.decode import PoseOutput
 from depth_pose_ros.core.models.detector import DetectorOutput, PersonDetector
 from depth_pose_ros.core.models.fcn import FcnOutput
-from depth_pose_ros.core.models.pose_network import KernelOverrides, PoseNetwork, Stage
+from depth_pose_ros.core.models.pose_network import PoseNetwork
 
-_SHAPES = 4  # image sizes whose detector is kept
+_MAX_DETECTORS = 4  # image sizes with a compiled detector
 
 
-class OpenVinoRuntime:
-    """Both networks on the CPU.
+class OpenVinoBackend(CpuBackend):
+    """Convolutional networks by OpenVINO, the other stages as in :class:`CpuBackend`.
 
     Args:
         pose, detector: float32 on the CPU.
-        threads: processor threads.
-        fcn: the FCN as a model of its own, in whole numbers; None: as it is.
-        mirror: whether it looks at every crop a second time, in the mirror.
+        threads: number of CPU threads.
+        fcn: the quantized FCN; None: the network's own.
+        flip_test: average the FCN's output with that of the flipped crop.
     """
 
     def __init__(
@@ -37,42 +41,29 @@ class OpenVinoRuntime:
         detector: PersonDetector,
         threads: int,
         fcn: ov.Model | None = None,
-        mirror: bool = False,
+        flip_test: bool = False,
     ) -> None:
-        self.network = pose.eval().cpu()
-        # Of any size; what is left to the first image of a size is a tenth of a second.
+        network = pose.eval().cpu()
+        # Reshaped to each image size at its first image, which takes 0.1 s.
         self._detector = convert(DetectorMaps(detector.eval().cpu()), (1, -1, -1))
-        self._finders: OrderedDict[tuple[int, ...], CompiledModel] = OrderedDict()
-        fcn = fcn or convert(FcnMaps(self.network.fcn), (1, 1, HEIGHT, WIDTH))
-        small = self.network.config.fcn == "compact" and self.network.matchnet.towers == 1
+        self._detectors: OrderedDict[tuple[int, ...], CompiledModel] = OrderedDict()
         self._threads = threads
-        self._people = (PerPersonParallel if small else IntraOpParallel)(
-            self.network, threads, fcn, mirror
-        )
-        self.programs: KernelOverrides | None = self._people.programs
+        fcn = fcn or convert(FcnMaps(network.fcn), (1, 1, HEIGHT, WIDTH))
+        counts = [threads] + [1] * (threads if threads > 1 else 0)
+        fcns: list[Fcn] = [partial(_run, network, CompiledModel(fcn, n)) for n in counts]
+        super().__init__(network, threads, fcns[0], fcns[1:], flip_test)
 
     @torch.inference_mode()
-    def find(self, depth: NDArray[np.float32]) -> DetectorOutput:
-        """See :class:`depth_pose_ros.core.backends.backend.Runtime`."""
-        if depth.shape not in self._finders:
-            if len(self._finders) == _SHAPES:
-                self._finders.popitem(last=False)
+    def detect(self, depth: NDArray[np.float32]) -> DetectorOutput:
+        """See :class:`depth_pose_ros.core.backends.backend.Backend`."""
+        if depth.shape not in self._detectors:
+            if len(self._detectors) == _MAX_DETECTORS:
+                self._detectors.popitem(last=False)
             model = self._detector.clone()
             model.reshape({0: ov.PartialShape([1, *depth.shape])})
-            self._finders[depth.shape] = CompiledModel(model, self._threads)
-        return DetectorOutput(*self._finders[depth.shape](depth[None]))
+            self._detectors[depth.shape] = CompiledModel(model, self._threads)
+        return DetectorOutput(*self._detectors[depth.shape](depth[None]))
 
-    @torch.inference_mode()
-    def poses(
-        self,
-        crops: NDArray[np.float32],
-        frames: NDArray[np.float32],
-        stage: Stage,
-        least: NDArray[np.float32] | None = None,
-    ) -> PoseOutput:
-        """See :class:`depth_pose_ros.core.backends.backend.Runtime`."""
-        return self._people.poses(crops, frames, stage, least)
 
-    def fcn(self, crops: Tensor) -> FcnOutput:
-        """See :class:`depth_pose_ros.core.backends.backend.Runtime`."""
-        return self._people.fcn(crops)
+def _run(network: PoseNetwork, model: CompiledModel, crops: Tensor) -> FcnOutput:
+    return fcn_output(model(crops.numpy()), network.config.displacement, network.fcn.logits)

@@ -1,6 +1,5 @@
 """Task two, appearance: how well proposals match their part's templates (Sect. 3.2, Fig. 5)."""
 
-from collections.abc import Callable
 from math import sqrt
 
 import torch
@@ -11,9 +10,6 @@ from depth_pose_ros.core.crops import FAR
 from depth_pose_ros.core.models.config import ModelConfig
 from depth_pose_ros.core.models.tower import STRIDE, Tower, patch_extent
 from depth_pose_ros.core.skeleton import NUM_JOINTS
-
-#: Regions (B, towers, h, w) -> :meth:`Tower.dense` of them, channels last: (B, h - 24, w - 24, -1).
-DenseTower = Callable[[Tensor], Tensor]
 
 
 class MatchNet(nn.Module):
@@ -159,15 +155,11 @@ class MatchNet(nn.Module):
         embedded = _by_part(features) @ self.patch_weight
         return embedded.view(parts, batch, count, -1).transpose(0, 1)
 
-    def gather_features(
-        self, crops: Tensor, pixels: Tensor, dense: DenseTower | None = None, multiple: int = 1
-    ) -> Tensor:
+    def gather_features(self, crops: Tensor, pixels: Tensor) -> Tensor:
         """The tower's features of the patch round every pixel, computed once for all of them.
 
         Args:
             crops, pixels: as of :meth:`forward`.
-            dense: another program for the tower, if any.
-            multiple: of pixels that the sides of its regions have to be.
 
         Returns:
             (B, 19, n, side * side * C), rows and columns of features first.
@@ -177,9 +169,9 @@ class MatchNet(nn.Module):
         groups = pixels.reshape(batch, self.towers, -1, 2)
         origin = groups.amin(2)
         span_x, span_y = (int(v) for v in (groups.amax(2) - origin).flatten(0, 1).amax(0))
-        width, height = (-(-(s + self.extent) // multiple) * multiple for s in (span_x, span_y))
+        height, width = span_y + self.extent, span_x + self.extent
         regions = cut_regions(crops, origin - self.extent // 2, height, width)
-        maps = (dense or self._dense)(regions)
+        maps = self.tower.dense(regions).permute(0, 2, 3, 1)
         rows, columns = maps.shape[1:3]
         table = maps.reshape(batch * rows * columns * self.towers, -1)
 
@@ -191,9 +183,6 @@ class MatchNet(nn.Module):
         towers = torch.arange(self.towers, device=cells.device)[:, None, None]
         index = (cells[..., None] + offsets) * self.towers + towers
         return table.index_select(0, index.flatten()).view(batch, parts, count, -1)
-
-    def _dense(self, regions: Tensor) -> Tensor:
-        return self.tower.dense(regions).permute(0, 2, 3, 1)
 
     def _patch_features(self, patches: Tensor) -> Tensor:
         """(19, N, P, P) -> (19, N, side * side * C), rows and columns of features first."""

@@ -3,8 +3,7 @@
 The steps of :meth:`PoseNetwork.forward` are methods of their own, which training calls one by one.
 """
 
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -31,22 +30,6 @@ from depth_pose_ros.core.skeleton import EDGE_CHILDREN, EDGE_PARENTS, EDGES, NUM
 #: How much of the method runs (the paper's ablation): the heat maps' maxima alone, every part's
 #: best unary, or the tree.
 Stage = Literal["fcn", "matchnet", "full"]
-
-
-class KernelOverrides(NamedTuple):
-    """Other programs for steps of :class:`PoseNetwork`, equal but for rounding.
-
-    Attributes:
-        appearance: for :meth:`PoseNetwork.appearance`.
-        weigh: unary terms (B, 19, n), anchors and children (B, 18, n, 3) -> how much every
-            candidate counts (B, 19, n), as of :meth:`PoseNetwork.infer`; None: nothing better.
-        skeleton: all of :meth:`PoseNetwork.complete` in full: the FCN's output, crops, frames and
-            lowest scores, if any, -> skeletons.
-    """
-
-    appearance: Callable[[Tensor, Tensor], Tensor]
-    weigh: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
-    skeleton: Callable[[FcnOutput, Tensor, Tensor, Tensor | None], PoseOutput] | None = None
 
 
 class PoseNetwork(nn.Module):
@@ -115,7 +98,6 @@ class PoseNetwork(nn.Module):
         crops: Tensor,
         frames: Tensor,
         stage: Stage = "full",
-        programs: KernelOverrides | None = None,
         least: Tensor | None = None,
     ) -> PoseOutput:
         """All that follows the FCN.
@@ -123,20 +105,15 @@ class PoseNetwork(nn.Module):
         Args:
             output: of the FCN, or of another program that computes the same.
             crops, frames, stage: as of :meth:`forward`.
-            programs: other programs for some steps, if any.
             least: (B,) lowest scores worth a skeleton.  Where the person head gives less the work
                 ends here; see :func:`depth_pose_ros.core.models.decode.absent`.
         """
-        if stage == "full" and programs is not None and programs.skeleton is not None:
-            return programs.skeleton(output, crops, frames, least)
         score = self.presence(output)
         if least is not None and score is not None and not (score >= least).all():
             (some,) = torch.nonzero(score >= least, as_tuple=True)
             result = absent(score)
             if len(some):
-                skeletons = self.complete(
-                    output.of(some), crops[some], frames[some], stage, programs
-                )
+                skeletons = self.complete(output.of(some), crops[some], frames[some], stage)
                 for whole, part in zip(result, skeletons, strict=True):
                     whole[some] = part
             return result
@@ -144,9 +121,9 @@ class PoseNetwork(nn.Module):
         if stage == "fcn":
             weights = proposals.points.new_ones(proposals.points.shape[:3])
         else:
-            unary = self.unary_terms(output, crops, proposals, programs=programs)
+            unary = self.unary_terms(output, crops, proposals)
             if stage == "full":
-                weights = self.weigh(unary, output, proposals, programs)
+                weights = self.weigh(unary, output, proposals)
             else:
                 weights = self.infer(unary, None)
         return self.readout(output, proposals, weights, score)
@@ -204,15 +181,13 @@ class PoseNetwork(nn.Module):
         crops: Tensor,
         proposals: Proposals,
         match_logits: Tensor | None = None,
-        programs: KernelOverrides | None = None,
     ) -> Tensor:
         """(B, 19, n): U of Eqn. 3, plus the weighted log-heat where the configuration has it.
 
         ``match_logits`` (B, 19, n, T) saves computing them again.
         """
         if match_logits is None:
-            appearance = programs.appearance if programs else self.appearance
-            unary = appearance(crops, proposals.pixels)
+            unary = self.appearance(crops, proposals.pixels)
         else:
             unary = (match_logits.sigmoid() @ self.match_weight[..., None])[..., 0]
         if self.heat_weight is None:
@@ -246,13 +221,10 @@ class PoseNetwork(nn.Module):
         unary: Tensor,
         output: FcnOutput,
         proposals: Proposals,
-        programs: KernelOverrides | None = None,
     ) -> Tensor:
         """``infer(unary, pairwise_terms(...))`` with terms made when they are needed."""
         anchors = self.anchors(output, proposals)
         children = proposals.points.index_select(1, index_on(self.gamma.device, EDGE_CHILDREN))
-        if programs is not None and programs.weigh is not None:
-            return programs.weigh(unary, anchors, children)
         marginals = self.config.readout == "marginals"
         gamma = self.gamma / self.temperature if marginals else self.gamma
 

@@ -93,17 +93,6 @@ class Tower(nn.Module):
                 x = x.contiguous(memory_format=torch.channels_last)
         return x
 
-    def apart(self) -> list["Tower"]:
-        """Every tower as one of its own, with copies of its weights."""
-        parts = self.layers()[0].groups
-        channels = [conv.out_channels // parts for conv in self.layers()]
-        towers = [Tower(1, channels) for _ in range(parts)]
-        own = [tower.state_dict() for tower in towers]
-        for name, tensor in self.state_dict().items():
-            for state, block in zip(own, tensor.chunk(parts), strict=True):
-                state[name].copy_(block)
-        return towers
-
     def layers(self) -> list[nn.Conv2d]:
         return [conv for conv in self.convs if isinstance(conv, nn.Conv2d)]
 

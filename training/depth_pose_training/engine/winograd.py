@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from depth_pose_ros.core.backends.native.loading import features
+from depth_pose_ros.core.backends.native.binding import cpu_features
 
 _SOURCE = Path(__file__).with_suffix(".cpp")
 _FLAGS = ("-O3", "-march=native", "-std=c++17", "-ffast-math", "-fno-exceptions", "-Wno-psabi")
@@ -152,7 +152,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 def library() -> ctypes.CDLL | None:
     """The compiled ``winograd.cpp``; None, with one warning, if it cannot be compiled here."""
     flags = " ".join(_FLAGS)
-    machine = f"{platform.machine()} {' '.join(sorted(features()))}"
+    machine = f"{platform.machine()} {' '.join(sorted(cpu_features()))}"
     key = hashlib.sha256(f"{_SOURCE.read_text()}{flags}{machine}".encode()).hexdigest()[:16]
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     path = home / "depth_pose_ros" / f"winograd-{key}.so"

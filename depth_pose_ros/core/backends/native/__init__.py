@@ -1,12 +1,4 @@
-"""What follows the FCN (MatchNet, the dynamic programme, all between) as compiled code.
+"""Everything after the FCN (proposals, MatchNet, tree inference, decoding) in C++, for CPUs.
 
-``setup.py`` builds it where there is a C++ compiler, once for each kind of processor; everything
-works without it, slower.  The sources are beside this file.
+``setup.py`` compiles it once per instruction set.  Without a C++ compiler torch does this work.
 """
-
-from depth_pose_ros.core.backends.native.loading import library
-from depth_pose_ros.core.backends.native.matchnet import NativeMatchNet, fits
-from depth_pose_ros.core.backends.native.steps import Steps, steps
-from depth_pose_ros.core.backends.native.tree_inference import NativeTreeInference
-
-__all__ = ["NativeMatchNet", "NativeTreeInference", "Steps", "fits", "library", "steps"]

@@ -1,74 +1,71 @@
-// Vectors of floats as the compiler knows them, for whichever processor it compiles.
+// Vectors of floats by the compiler's vector extensions, and memory for them.
 
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 
 #if defined(__AVX512F__)
 #define LANES 16
-#define NARROW 12  // pixels at a time with 16 channels each: as many sums as registers can hold
-#define WIDE 12    // with 32 channels
-#define SIDE 9     // proposals of a row of a window, with 32 units
-#define UNITS 8    // units at a time, with two vectors of proposals
+#define SUMS 24        // vectors of sums kept in registers by a layer
+#define WINDOW_SUMS 18 // the same over the rows of a window of 17 proposals: two blocks of 9
+#define UNITS 8        // units of the metric network at a time, each with two vectors of proposals
 #elif defined(__AVX__)
 #define LANES 8
-#define NARROW 6
-#define WIDE 3
-#define SIDE 3
+#define SUMS 12
+#define WINDOW_SUMS 12
 #define UNITS 4
 #else
 #define LANES 4
-#define NARROW 6
-#define WIDE 3
-#define SIDE 3
+#define SUMS 24
+#define WINDOW_SUMS 24
 #define UNITS 8
 #endif
 
 typedef float vec __attribute__((vector_size(LANES * 4)));
 typedef int32_t ivec __attribute__((vector_size(LANES * 4)));
-typedef float loose __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef float unaligned __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
 constexpr float LOG2_E = 1.44269504f;
 
-// The next multiple.
 static inline int round_up(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-static inline vec load(const float* from) { return *(const loose*)from; }
+static inline vec load(const float* from) { return *(const unaligned*)from; }
 
-static inline void store(float* to, vec v) { *(loose*)to = v; }
+static inline void store(float* to, vec v) { *(unaligned*)to = v; }
 
 static inline vec splat(float x) { return x - vec{}; }
 
-static inline vec larger(vec a, vec b) { return a > b ? a : b; }
+static inline vec max(vec a, vec b) { return a > b ? a : b; }
 
-static inline vec relu(vec v) { return larger(v, vec{}); }
+static inline vec relu(vec v) { return max(v, vec{}); }
 
-// A vector's halves put together until there are four, and then those.
-template <int L, typename Join> static inline float folded(const void* workers, Join join) {
+// Reduces a vector by halves.
+template <int L, typename Join> static inline float reduce(const void* lanes, Join join) {
     if constexpr (L == 4) {
-        const float* a = (const float*)workers;
+        const float* a = (const float*)lanes;
         return join(join(a[0], a[1]), join(a[2], a[3]));
     } else {
         typedef float half __attribute__((vector_size(L * 2), may_alias));
-        const half both = join(((const half*)workers)[0], ((const half*)workers)[1]);
-        return folded<L / 2>(&both, join);
+        const half both = join(((const half*)lanes)[0], ((const half*)lanes)[1]);
+        return reduce<L / 2>(&both, join);
     }
 }
 
-static inline float sum(vec v) {
-    return folded<LANES>(&v, [](auto a, auto b) { return a + b; });
+static inline float reduce_sum(vec v) {
+    return reduce<LANES>(&v, [](auto a, auto b) { return a + b; });
 }
 
-static inline float largest(vec v) {
-    return folded<LANES>(&v, [](auto a, auto b) { return a > b ? a : b; });
+static inline float reduce_max(vec v) {
+    return reduce<LANES>(&v, [](auto a, auto b) { return a > b ? a : b; });
 }
 
-// 2 to the power of v up to 127, within 2.4e-7 of it.  The whole part goes into the exponent; for the
-// rest there is a polynomial, the one of the least relative error.  What is below 2^-60 becomes that:
-// it is nothing beside 1, and products of it are no denormal numbers, which are slow.
-static inline vec power_of_2(vec v) {
-    v = larger(v, splat(-60.0f));
-    const float magic = 12582912.0f;  // 1.5 * 2^23: what is added to it is rounded to an integer
+// 2^v for v up to 127, relative error below 2.4e-7: the integer part goes into the exponent, a
+// minimax polynomial gives the rest.  v is clamped to -60, so that products are never denormal.
+static inline vec exp2(vec v) {
+    v = max(v, splat(-60.0f));
+    const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
     const vec shifted = v + magic;
     const vec f = v - (shifted - magic);
     vec p = splat(1.327647129e-3f);
@@ -78,4 +75,21 @@ static inline vec power_of_2(vec v) {
     p = p * f + 6.931469440e-1f;
     p = p * f + 1.0f;
     return (vec)((ivec)p + ((ivec)shifted << 23));
+}
+
+struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+};
+using Floats = std::unique_ptr<float[], Free>;
+
+static inline Floats allocate(int64_t count) {
+    return Floats((float*)std::aligned_alloc(64, (size_t)(count * 4 + 63) / 64 * 64));
+}
+
+// This thread's workspace; a later call in the same source file overwrites it.
+static inline float* workspace(int64_t count) {
+    static thread_local Floats memory;
+    static thread_local int64_t size = 0;
+    if (count > size) memory = allocate(size = count);
+    return memory.get();
 }
