@@ -1,7 +1,7 @@
-"""How many made-up cases a property is tried on.
+"""Number of generated examples per property.
 
-By default few, and always the same ones.  ``make fuzz`` tries FUZZ_EXAMPLES of each property, new
-ones every time; hypothesis then prints what to add to a test for a failure to be kept.
+By default few, and always the same ones.  ``make fuzz`` runs FUZZ_EXAMPLES new ones per property;
+for a failure Hypothesis prints what to add to the test to reproduce it.
 """
 
 import os
@@ -14,16 +14,16 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 
 
 def cases(few: int, share: float = 1.0) -> Callable[[Any], Any]:
-    """Hypothesis's settings for one property.
+    """Settings of Hypothesis for one property.
 
     Args:
-        few: cases where FUZZ_EXAMPLES is not set.
-        share: of FUZZ_EXAMPLES, for what is slow.
+        few: number of examples if FUZZ_EXAMPLES is not set.
+        share: of FUZZ_EXAMPLES, for slow tests.
     """
     return settings(
         max_examples=max(1, round(EXAMPLES * share)) if EXAMPLES else few,
         derandomize=not EXAMPLES,
         database=None,
-        deadline=None,  # this machine may be busy
+        deadline=None,  # the machine may be busy
         suppress_health_check=list(HealthCheck),
     )

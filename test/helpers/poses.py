@@ -1,4 +1,4 @@
-"""A made-up person for tests: plain numbers, no estimator."""
+"""A synthetic person for tests."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from depth_pose_ros.core.skeleton import JOINTS
 
 CAMERA = Camera(fx=365.0, fy=365.0, cx=256.0, cy=212.0, width=512, height=424)
 
-#: Metres from the middle of the hips: to the person's left, up.
+#: Metres from the point between the hips: to the person's left, up.
 _STANDING = {
     "Head": (0.0, 0.70),
     "Neck": (0.0, 0.55),
@@ -26,7 +26,7 @@ _STANDING = {
 
 
 def standing(x: float = 0.0, z: float = 2.5, confidence: float = 0.9, yaw: float = 0.0) -> Pose:
-    """Someone upright at (x, 0, z) metres, optical frame; faces the camera where ``yaw`` is 0."""
+    """A person standing at (x, 0, z) metres, optical frame; faces the camera if ``yaw`` is 0."""
     joints = []
     for name in JOINTS:
         left, up = _STANDING[name.replace("Right", "Left")]

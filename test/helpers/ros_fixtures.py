@@ -1,4 +1,4 @@
-"""Real ROS nodes in tests: a private DDS domain, and waiting for what must happen."""
+"""ROS nodes in tests: a private DDS domain, and waiting for events."""
 
 import os
 import socket
@@ -10,27 +10,27 @@ import pytest
 
 _DOMAINS = range(1, 102)  # above 101 DDS ports run into Linux's ephemeral ports
 _LOCK_PORT = 21400
-_held: list[socket.socket] = []
+_locks: list[socket.socket] = []
 
 
 def private_domain() -> int:
-    """Set ROS_DOMAIN_ID to one no other test run on this machine has, and stay on loopback.
+    """Set ROS_DOMAIN_ID to one that no other test run on this machine uses, on loopback only.
 
-    Child processes inherit it.  A domain is claimed by a bound loopback port, which the system
-    releases when this process ends, however it ends.
+    Child processes inherit it.  A domain is reserved by binding a loopback port, which the system
+    releases when this process ends.
     """
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    if os.environ.get("ROS_DISTRO") == "humble":  # which does not know the variable above
+    if os.environ.get("ROS_DISTRO") == "humble":  # does not support the variable above
         os.environ["ROS_LOCALHOST_ONLY"] = "1"
     first = os.getpid() % len(_DOMAINS)
     for domain in (*_DOMAINS[first:], *_DOMAINS[:first]):
-        claim = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        lock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            claim.bind(("127.0.0.1", _LOCK_PORT + domain))
+            lock.bind(("127.0.0.1", _LOCK_PORT + domain))
         except OSError:
-            claim.close()
+            lock.close()
             continue
-        _held.append(claim)
+        _locks.append(lock)
         os.environ["ROS_DOMAIN_ID"] = str(domain)
         return domain
     raise RuntimeError("every ROS domain from 1 to 101 is taken by another test run")
@@ -54,7 +54,7 @@ class Ros:
         return self.add(Node(name, **options))
 
     def add(self, node: Any) -> Any:
-        """Spin a node that the test made itself, and destroy it at the end."""
+        """Spin a node and destroy it at the end of the test."""
         self._nodes.append(node)
         self.executor.add_node(node)
         return node
@@ -64,11 +64,11 @@ class Ros:
         deadline = time.monotonic() + timeout
         while not done():
             if time.monotonic() > deadline:
-                pytest.fail(f"waited {timeout:g} s in vain for {what}")
+                pytest.fail(f"timeout of {timeout:g} s while waiting for {what}")
             self.executor.spin_once(timeout_sec=0.05)
 
     def spin_for(self, seconds: float) -> None:
-        """Spin for a fixed time: only to show that something does not happen."""
+        """Spin for a fixed time; only to test that something does not happen."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self.executor.spin_once(timeout_sec=0.05)
@@ -84,10 +84,9 @@ class Ros:
     def wait_for_match(
         self, publisher: Any, subscriptions: Sequence[Any], timeout: float = 60.0
     ) -> None:
-        """Spin until a publisher and the subscriptions it must reach have found each other.
+        """Spin until a publisher and subscriptions are matched, in both directions.
 
-        Either end may be first, and a best-effort subscription drops what comes from a publisher
-        that it has not found yet.
+        A best-effort subscription drops messages of a publisher that it has not discovered yet.
         """
         self.wait_for_subscribers(publisher, len(subscriptions), timeout)
         self.spin_until(
@@ -118,6 +117,6 @@ class Ros:
 
 
 def _publishers(subscription: Any) -> int:
-    """Publishers that a subscription has found; on Humble, which cannot tell, at least one."""
+    """Number of matched publishers; 1 on Humble, which does not report it."""
     count = getattr(subscription, "get_publisher_count", None)
     return 1 if count is None else int(count())

@@ -1,4 +1,4 @@
-"""The packages that PyPI's wheels lack.  With a distribution these tests hold its own packages."""
+"""The replacements of packages that PyPI lacks; with a distribution, its own packages."""
 
 from array import array
 
@@ -25,7 +25,7 @@ from tf2_ros import (
 from helpers.ros_fixtures import Ros
 
 SECOND = 10**9
-#: Of tf2_msgs/msg/TFMessage in Jazzy, Kilted and Rolling: endpoints of other hashes never match.
+#: Of tf2_msgs/msg/TFMessage in Jazzy, Kilted and Rolling: endpoints with other hashes never match.
 TYPE_HASH = "RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087"
 HALF = float(np.sqrt(0.5))
 
@@ -53,19 +53,19 @@ def position(message: TransformStamped) -> list[float]:
 
 class TestTransforms:
     def test_list_is_published_as_one_message(self, ros: Ros) -> None:
-        heard: list[TFMessage] = []
+        received: list[TFMessage] = []
         listener = ros.node("listener")
-        listener.create_subscription(TFMessage, "/tf", heard.append, 10)
+        listener.create_subscription(TFMessage, "/tf", received.append, 10)
         sender = TransformBroadcaster(ros.node("sender"))
         ros.wait_for_subscribers(sender.pub_tf)
 
         sender.sendTransform([transform("camera", "head_a", 1.5), transform("camera", "waist_a")])
         sender.sendTransform(transform("camera", "head_b", at=(0.25, -1.0, 2.0)))
 
-        ros.spin_until(lambda: len(heard) >= 2, "two messages on /tf")
-        assert [t.child_frame_id for t in heard[0].transforms] == ["head_a", "waist_a"]
-        assert heard[0].transforms[0].header.stamp.nanosec == SECOND // 2
-        assert [position(t) for t in heard[1].transforms] == [[0.25, -1.0, 2.0]]
+        ros.spin_until(lambda: len(received) >= 2, "two messages on /tf")
+        assert [t.child_frame_id for t in received[0].transforms] == ["head_a", "waist_a"]
+        assert received[0].transforms[0].header.stamp.nanosec == SECOND // 2
+        assert [position(t) for t in received[1].transforms] == [[0.25, -1.0, 2.0]]
 
     def test_message_type_is_that_of_the_distributions(self, ros: Ros) -> None:
         node = ros.node("sender")
@@ -81,12 +81,12 @@ class TestTransforms:
         sender.sendTransform(transform("base", "camera"))
         sender.sendTransform([transform("camera", "optical")])
 
-        heard: list[TFMessage] = []
+        received: list[TFMessage] = []
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        ros.node("late").create_subscription(TFMessage, "/tf_static", heard.append, latched)
+        ros.node("late").create_subscription(TFMessage, "/tf_static", received.append, latched)
 
-        ros.spin_until(lambda: heard, "the latched message on /tf_static")
-        assert {t.child_frame_id for t in heard[-1].transforms} == {"camera", "optical"}
+        ros.spin_until(lambda: received, "the latched message on /tf_static")
+        assert {t.child_frame_id for t in received[-1].transforms} == {"camera", "optical"}
 
     def test_listener_fills_the_buffer(self, ros: Ros) -> None:
         node = ros.node("both")
@@ -98,16 +98,16 @@ class TestTransforms:
         moving.sendTransform(transform("camera", "head_a", 3.0, at=(1.0, 0.0, 0.0)))
 
         ros.spin_until(lambda: buffer.can_transform("base", "head_a", Time()), "base <- head_a")
-        found = buffer.lookup_transform("base", "head_a", Time())
-        assert position(found) == [1.0, 0.0, 1.0]
-        assert (found.header.frame_id, found.child_frame_id) == ("base", "head_a")
-        assert found.header.stamp.sec == 3
+        result = buffer.lookup_transform("base", "head_a", Time())
+        assert position(result) == [1.0, 0.0, 1.0]
+        assert (result.header.frame_id, result.child_frame_id) == ("base", "head_a")
+        assert result.header.stamp.sec == 3
         listener.unregister()
 
 
 class TestBuffer:
     def filled(self) -> Buffer:
-        """A camera that turns from 0 to 90 degrees about z and moves 2 m in x, in two seconds."""
+        """A camera that rotates by 90 degrees about z and moves 2 m along x, in 2 seconds."""
         buffer = Buffer()
         buffer.set_transform(transform("base", "camera", 10.0), "test")
         buffer.set_transform(
@@ -118,35 +118,35 @@ class TestBuffer:
 
     @pytest.mark.parametrize(("stamp", "degrees"), [(10.0, 0.0), (11.0, 45.0), (12.0, 90.0)])
     def test_interpolates(self, stamp: float, degrees: float) -> None:
-        found = self.filled().lookup_transform("base", "lens", Time(seconds=stamp))
+        result = self.filled().lookup_transform("base", "lens", Time(seconds=stamp))
         angle = np.radians(degrees)
         along = stamp - 10.0
         np.testing.assert_allclose(
-            position(found), (along + np.cos(angle), np.sin(angle), 0.0), atol=1e-9
+            position(result), (along + np.cos(angle), np.sin(angle), 0.0), atol=1e-9
         )
-        np.testing.assert_allclose(found.transform.rotation.z, np.sin(angle / 2), atol=1e-9)
+        np.testing.assert_allclose(result.transform.rotation.z, np.sin(angle / 2), atol=1e-9)
 
     def test_clear_keeps_static_transforms(self) -> None:
         buffer = self.filled()
         buffer.clear()
         assert buffer.can_transform("camera", "lens", Time(seconds=50.0))
         assert not buffer.can_transform("base", "camera", Time())
-        buffer.set_transform(transform("base", "camera", 1.0), "test")  # older than all before
+        buffer.set_transform(transform("base", "camera", 1.0), "test")  # older than all others
         assert buffer.can_transform("base", "lens", Time(seconds=1.0))
 
     def test_inverts(self) -> None:
-        found = self.filled().lookup_transform("lens", "base", Time(seconds=12.0))
-        np.testing.assert_allclose(position(found), (-1.0, 2.0, 0.0), atol=1e-9)
+        result = self.filled().lookup_transform("lens", "base", Time(seconds=12.0))
+        np.testing.assert_allclose(position(result), (-1.0, 2.0, 0.0), atol=1e-9)
 
     def test_time_zero_is_the_latest(self) -> None:
-        found = self.filled().lookup_transform("base", "camera", Time())
-        assert found.header.stamp.sec == 12
+        result = self.filled().lookup_transform("base", "camera", Time())
+        assert result.header.stamp.sec == 12
 
     def test_transform_between_siblings(self) -> None:
         buffer = self.filled()
         buffer.set_transform_static(transform("camera", "screw", at=(0.0, 1.0, 0.0)), "test")
-        found = buffer.lookup_transform("screw", "lens", Time())
-        np.testing.assert_allclose(position(found), (1.0, -1.0, 0.0), atol=1e-9)
+        result = buffer.lookup_transform("screw", "lens", Time())
+        np.testing.assert_allclose(position(result), (1.0, -1.0, 0.0), atol=1e-9)
 
     @pytest.mark.parametrize(
         ("target", "source", "stamp", "error"),
@@ -169,7 +169,10 @@ class TestBuffer:
 
     def test_old_transforms_are_dropped(self) -> None:
         buffer = self.filled()
-        for stamp in (21.0, 21.5):  # the real one drops old samples when the next one comes
+        for stamp in (
+            21.0,
+            21.5,
+        ):  # the real buffer drops samples when it receives one
             buffer.set_transform(transform("base", "camera", stamp), "test")
         with pytest.raises(ExtrapolationException):
             buffer.lookup_transform("base", "camera", Time(seconds=10.0))
@@ -195,7 +198,7 @@ def random_image(encoding: str, height: int = 5, width: int = 7) -> np.ndarray:
 
 
 def message_of(image: np.ndarray, encoding: str, padding: int, big: bool) -> Image:
-    """The message as a driver with padded rows and its own byte order writes it."""
+    """The message of a driver with padded rows and this byte order."""
     pixels = image.astype(image.dtype.newbyteorder(">" if big else "<"))
     rows = [row.tobytes() + b"\xaa" * padding for row in pixels]
     message = Image(height=image.shape[0], width=image.shape[1], encoding=encoding)
@@ -286,10 +289,10 @@ class TestCvBridge:
 
     def test_image_over_dds(self, ros: Ros) -> None:
         image = random_image("16UC1", 424, 512)
-        heard: list[Image] = []
-        ros.node("listener").create_subscription(Image, "depth", heard.append, 1)
+        received: list[Image] = []
+        ros.node("listener").create_subscription(Image, "depth", received.append, 1)
         publisher = ros.node("camera").create_publisher(Image, "depth", 1)
         ros.wait_for_subscribers(publisher)
         publisher.publish(CvBridge().cv2_to_imgmsg(image, "16UC1"))
-        ros.spin_until(lambda: heard, "an image")
-        np.testing.assert_array_equal(CvBridge().imgmsg_to_cv2(heard[0]), image)
+        ros.spin_until(lambda: received, "an image")
+        np.testing.assert_array_equal(CvBridge().imgmsg_to_cv2(received[0]), image)

@@ -1,4 +1,4 @@
-"""Stands in for ``cv_bridge`` where ROS comes from PyPI's wheels: see ``underlay/README.md``."""
+"""Replaces ``cv_bridge`` with ROS from PyPI: see ``underlay/README.md``."""
 
 from cv_bridge.core import CvBridge
 from cv_bridge.encodings import CvBridgeError

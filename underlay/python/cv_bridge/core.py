@@ -17,12 +17,12 @@ class CvBridge:
     def imgmsg_to_cv2(self, img_msg: Image, desired_encoding: str = "passthrough") -> Array:
         """An image message -> (H, W) or (H, W, C), in this machine's byte order.
 
-        As in the real package, where nothing needs converting the array shares the message's
-        memory, and a step too short for the width gives a narrower image.
+        As in the real package, the array shares the memory of the message if no conversion is
+        needed, and a step too short for the width gives a narrower image.
 
         Raises:
-            CvBridgeError: an unknown encoding, or a conversion that makes no sense.
-            TypeError: (numpy's own) fewer bytes than height * step.
+            CvBridgeError: an unknown encoding, or an invalid conversion.
+            TypeError: (of NumPy) fewer bytes than height * step.
         """
         encoding = parse(img_msg.encoding)
         pixel = encoding.dtype.itemsize * encoding.channels
@@ -43,11 +43,11 @@ class CvBridge:
     ) -> Array | None:
         """A PNG, TIFF, JPEG ... message -> (H, W) or (H, W, C).
 
-        As in the real package: None for what OpenCV cannot decode, and anything but "passthrough"
-        takes the image for bgr8.
+        As in the real package: None if OpenCV cannot decode it; for any encoding but "passthrough"
+        the image is read as bgr8.
 
         Raises:
-            CvBridgeError: a conversion that makes no sense.
+            CvBridgeError: an invalid conversion.
             cv2.error: an empty message.
         """
         data = np.frombuffer(_buffer(cmprs_img_msg.data), dtype=np.uint8)
@@ -86,10 +86,10 @@ class CvBridge:
         return message
 
     def cv2_to_compressed_imgmsg(self, cvim: Array, dst_format: str = "jpg") -> CompressedImage:
-        """(H, W) or (H, W, C) -> a compressed message, in any format OpenCV writes.
+        """(H, W) or (H, W, C) -> a compressed message, in any format that OpenCV writes.
 
         Raises:
-            CvBridgeError: the format cannot hold such an image.
+            CvBridgeError: the format does not support such an image.
             TypeError: not an array.
         """
         if not isinstance(cvim, np.ndarray):
@@ -104,5 +104,5 @@ class CvBridge:
 
 
 def _buffer(data: Any) -> Any:
-    """A uint8[] field as something numpy can read without a copy, where it can."""
+    """A uint8[] field as a buffer, without a copy if possible."""
     return bytes(data) if isinstance(data, list) else data

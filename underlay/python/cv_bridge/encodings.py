@@ -1,4 +1,4 @@
-"""What the encoding names of ``sensor_msgs/image_encodings.hpp`` mean, and conversions of them."""
+"""The encodings of ``sensor_msgs/image_encodings.hpp`` and conversions between them."""
 
 import re
 from typing import Any, NamedTuple
@@ -11,11 +11,11 @@ Array = NDArray[Any]
 
 
 class CvBridgeError(TypeError):
-    """An encoding that is not known, or a conversion that makes no sense."""
+    """An unknown encoding or an invalid conversion."""
 
 
 class Encoding(NamedTuple):
-    """A pixel: its numbers, how many, and their colors (None where they are not colors)."""
+    """Data type, number of channels and color space (None if not a color) of a pixel."""
 
     dtype: np.dtype
     channels: int
@@ -36,10 +36,10 @@ _COLOR_CODE = {"mono": "GRAY", "bgr": "BGR", "rgb": "RGB", "bgra": "BGRA", "rgba
 
 
 def parse(name: str) -> Encoding:
-    """The meaning of an encoding's name.
+    """The encoding of a name.
 
     Raises:
-        CvBridgeError: a name that is not known here.
+        CvBridgeError: an unknown name.
     """
     if matched := re.fullmatch(r"(8U|8S|16U|16S|32S|32F|64F)C([1-4])", name):
         return Encoding(np.dtype(_DEPTHS[matched[1]]), int(matched[2]), None)
@@ -51,10 +51,10 @@ def parse(name: str) -> Encoding:
 
 
 def name_of(image: Array) -> str:
-    """The encoding of an array (H, W) or (H, W, C) whose colors are not known.
+    """The name of the encoding of an array (H, W) or (H, W, C) without color space.
 
     Raises:
-        CvBridgeError: a type of number or a number of channels that no encoding has.
+        CvBridgeError: no encoding has this data type and number of channels.
     """
     channels = 1 if image.ndim < 3 else image.shape[2]
     for short, dtype in _DEPTHS.items():
@@ -66,11 +66,11 @@ def name_of(image: Array) -> str:
 def convert(image: Array, source: str, target: str) -> Array:
     """Convert an image's encoding as ``cv_bridge`` does.
 
-    Between colors, and between 8 and 16 bits of color, values keep their meaning (255 becomes
-    65535); between plain numbers (16UC1 to 32FC1) they are cast.
+    Values of colors are scaled between 8 and 16 bits (255 becomes 65535); values without color
+    space (16UC1 to 32FC1) are cast.
 
     Raises:
-        CvBridgeError: a conversion that makes no sense.
+        CvBridgeError: an invalid conversion.
     """
     if source == target:
         return image

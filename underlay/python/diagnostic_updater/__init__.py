@@ -1,4 +1,4 @@
-"""Stands in for ``diagnostic_updater`` where ROS comes from PyPI: see ``underlay/README.md``."""
+"""Replaces ``diagnostic_updater`` with ROS from PyPI: see ``underlay/README.md``."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ __all__ = ["DiagnosticStatusWrapper", "Updater"]
 
 
 class DiagnosticStatusWrapper(DiagnosticStatus):
-    """A status with conveniences."""
+    """A status with methods to fill it."""
 
     def summary(self, lvl: bytes, msg: str) -> None:
         """Set level and message."""
@@ -24,11 +24,11 @@ _Task = Callable[[DiagnosticStatusWrapper], DiagnosticStatusWrapper]
 
 
 class Updater:
-    """Asks its tasks once in a period and publishes what they say on ``/diagnostics``.
+    """Calls its tasks once per period and publishes their statuses on ``/diagnostics``.
 
     Args:
-        node: whose timer, clock and name are used.
-        period: seconds, unless the parameter ``diagnostic_updater.period`` says otherwise.
+        node: provides timer, clock and name.
+        period: seconds; default of the parameter ``diagnostic_updater.period``.
     """
 
     def __init__(self, node: Node, period: float = 1.0) -> None:
@@ -40,15 +40,15 @@ class Updater:
         node.create_timer(chosen, self.force_update)
 
     def setHardwareID(self, hwid: str) -> None:
-        """What all statuses give as their hardware."""
+        """Set the hardware id of all statuses."""
         self._hardware_id = hwid
 
     def add(self, name: str, task: _Task) -> None:
-        """Add a task: it fills in and returns the status it is given."""
+        """Add a task, which fills and returns the status that it is passed."""
         self._tasks.append((name, task))
 
     def force_update(self) -> None:
-        """Ask all tasks and publish, whatever the time."""
+        """Call all tasks and publish now."""
         message = DiagnosticArray()
         message.header.stamp = self._node.get_clock().now().to_msg()
         for name, task in self._tasks:

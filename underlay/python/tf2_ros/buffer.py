@@ -1,4 +1,4 @@
-"""What has been heard of the frames, and the transform between any two of them at a time."""
+"""A buffer of transforms, and the transform between any two frames at a given time."""
 
 from bisect import bisect, insort
 from dataclasses import dataclass, field
@@ -26,14 +26,14 @@ class _Sample(NamedTuple):
 
 @dataclass
 class _Edge:
-    """A frame's history below one parent, ordered by stamp; a static frame has one sample."""
+    """Transforms of a frame to its parent, ordered by stamp; a static frame has one."""
 
     parent: str
     static: bool
     samples: list[_Sample] = field(default_factory=list)
 
     def at(self, stamp: int) -> Rigid:
-        """Interpolated; the caller has checked that the stamp lies within the samples."""
+        """Interpolated transform; the stamp must lie within the samples."""
         if self.static:
             return self.samples[0].transform
         after = bisect(self.samples, stamp, key=lambda s: s.stamp)
@@ -46,29 +46,29 @@ class _Edge:
 
 
 class Buffer:
-    """Keeps the last seconds of every moving frame.  Safe to use from several threads.
+    """Stores the last seconds of every moving frame.  Safe to use from several threads.
 
     Args:
-        cache_time: how much to keep, 10 s by default.
+        cache_time: duration that is stored, 10 s by default.
         node: accepted for compatibility; the ``tf2_frames`` service is not offered.
     """
 
     def __init__(self, cache_time: Duration | None = None, node: Any = None) -> None:
-        self._keep = 10 * 10**9 if cache_time is None else cache_time.nanoseconds
+        self._cache_time = 10 * 10**9 if cache_time is None else cache_time.nanoseconds
         self._edges: dict[str, _Edge] = {}
-        self._news = Condition()
+        self._condition = Condition()
 
     def set_transform(self, transform: TransformStamped, authority: str) -> None:
         """Add a moving frame's transform."""
         self._add(transform, static=False)
 
     def set_transform_static(self, transform: TransformStamped, authority: str) -> None:
-        """Add a transform that holds at all times."""
+        """Add a transform that is valid at all times."""
         self._add(transform, static=True)
 
     def clear(self) -> None:
-        """Forget all that moves; what is static stays, as in the real buffer."""
-        with self._news:
+        """Discard all moving frames; static ones are kept, as in the real buffer."""
+        with self._condition:
             self._edges = {child: edge for child, edge in self._edges.items() if edge.static}
 
     def can_transform(
@@ -87,16 +87,16 @@ class Buffer:
         """The transform that takes points from the source frame to the target frame.
 
         Args:
-            time: when; 0 is the latest time at which all of the chain is known.
-            timeout: how long to wait for it; another thread must be spinning meanwhile.
+            time: 0 is the latest time at which all transforms of the chain are known.
+            timeout: time to wait for it; another thread must spin the node meanwhile.
 
         Raises:
             LookupException, ConnectivityException, ExtrapolationException,
-            InvalidArgumentException: why it cannot be had.
+            InvalidArgumentException: it is not available.
         """
         seconds = 0.0 if timeout is None else timeout.nanoseconds * 1e-9
-        with self._news:
-            self._news.wait_for(
+        with self._condition:
+            self._condition.wait_for(
                 lambda: self._known(target_frame, source_frame, time.nanoseconds), seconds
             )
             stamp, transform = self._lookup(target_frame, source_frame, time.nanoseconds)
@@ -113,15 +113,15 @@ class Buffer:
             )
         stamp = Time.from_msg(message.header.stamp).nanoseconds
         sample = _Sample(stamp, Rigid.from_message(message))
-        with self._news:
+        with self._condition:
             edge = self._edges.get(child)
             if edge is None or static or edge.static or edge.parent != parent:
                 edge = self._edges[child] = _Edge(parent, static)
             edge.samples = [s for s in edge.samples if s.stamp != stamp]
             insort(edge.samples, sample, key=lambda s: s.stamp)
-            oldest = edge.samples[-1].stamp - self._keep
+            oldest = edge.samples[-1].stamp - self._cache_time
             edge.samples = [s for s in edge.samples if s.stamp >= oldest]
-            self._news.notify_all()
+            self._condition.notify_all()
 
     def _known(self, target: str, source: str, stamp: int) -> bool:
         try:
@@ -155,7 +155,7 @@ class Buffer:
         return stamp, to_common @ self._climb(up_source, stamp)
 
     def _ancestors(self, frame: str) -> list[str]:
-        """A frame and everything above it, nearest first."""
+        """A frame, its parent, the parent of that and so on."""
         if frame not in self._edges and all(e.parent != frame for e in self._edges.values()):
             raise LookupException(f'"{frame}" is not a frame that has been published')
         path = [frame]

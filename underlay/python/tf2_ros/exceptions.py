@@ -1,20 +1,20 @@
-"""Why a transform cannot be had; the names are tf2's."""
+"""Exceptions of tf2."""
 
 
 class TransformException(Exception):
-    """Base of all the others: what callers usually catch."""
+    """Base class of the others."""
 
 
 class LookupException(TransformException):
-    """A frame that nobody has published."""
+    """A frame that has not been published."""
 
 
 class ConnectivityException(TransformException):
-    """Two frames of separate trees."""
+    """The frames belong to separate trees."""
 
 
 class ExtrapolationException(TransformException):
-    """A time outside what has been received."""
+    """A time outside the received range."""
 
 
 class InvalidArgumentException(TransformException):

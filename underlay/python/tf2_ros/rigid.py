@@ -1,4 +1,4 @@
-"""A rotation and a translation."""
+"""Rigid transforms."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class Rigid:
 
     @classmethod
     def identity(cls) -> "Rigid":
-        """The transform that moves nothing."""
+        """The identity."""
         return cls(np.array((0.0, 0.0, 0.0, 1.0)), np.zeros(3))
 
     @classmethod
@@ -57,12 +57,12 @@ class Rigid:
         )
 
     def inverse(self) -> "Rigid":
-        """What undoes this one."""
+        """The inverse transform."""
         back = self.rotation * (-1.0, -1.0, -1.0, 1.0)
         return Rigid(back, -_rotate(back, self.translation))
 
     def interpolate(self, other: "Rigid", part: float) -> "Rigid":
-        """Between this one (0) and another (1): straight line and shortest arc."""
+        """Between this one (0) and another (1): linear, and the shortest arc."""
         cosine = float(self.rotation @ other.rotation)
         target = other.rotation if cosine >= 0 else -other.rotation
         angle = np.arccos(min(abs(cosine), 1.0))

@@ -1,4 +1,4 @@
-"""Frames that never move, on ``/tf_static``."""
+"""Static frames, on ``/tf_static``."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from tf2_ros.transform_broadcaster import as_list
 
 
 class StaticTransformBroadcaster:
-    """Publishes transforms on ``/tf_static``, latched: late subscribers get them all."""
+    """Publishes transforms on ``/tf_static``, latched: late subscribers receive all of them."""
 
     def __init__(self, node: Node, qos: QoSProfile | int | None = None) -> None:
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -21,7 +21,7 @@ class StaticTransformBroadcaster:
         self._by_child: dict[str, TransformStamped] = {}
 
     def sendTransform(self, transform: TransformStamped | Iterable[TransformStamped]) -> None:
-        """Add one transform or several; a child frame that was sent before is replaced."""
+        """Add one transform or several; one with the same child frame is replaced."""
         self._by_child.update({t.child_frame_id: t for t in as_list(transform)})
-        # Only the last message is kept for late subscribers, so it carries every transform so far.
+        # Late subscribers receive the last message only, so it contains all transforms.
         self.pub_tf.publish(TFMessage(transforms=list(self._by_child.values())))

@@ -9,7 +9,7 @@ from tf2_msgs.msg import TFMessage
 
 
 class TransformBroadcaster:
-    """Publishes transforms on ``/tf``: reliable, volatile, the last 100."""
+    """Publishes transforms on ``/tf``: reliable, volatile, depth 100."""
 
     def __init__(self, node: Node, qos: QoSProfile | int | None = None) -> None:
         profile = QoSProfile(depth=100) if qos is None else qos

@@ -1,4 +1,4 @@
-"""Feeds a buffer from ``/tf`` and ``/tf_static``."""
+"""Fills a buffer from ``/tf`` and ``/tf_static``."""
 
 from threading import Thread
 
@@ -12,13 +12,13 @@ from tf2_ros.buffer import Buffer
 
 
 class TransformListener:
-    """Subscribes to transforms and hands them to a buffer.
+    """Subscribes to transforms and adds them to a buffer.
 
     Args:
-        buffer: what is filled.
-        node: what the subscriptions belong to.
-        spin_thread: spin ``node`` in a thread of its own; otherwise the caller spins it.
-        qos, static_qos: instead of the usual ones, which are reliable and keep the last 100.
+        buffer: is filled.
+        node: owner of the subscriptions.
+        spin_thread: spin ``node`` on its own thread; otherwise the caller spins it.
+        qos, static_qos: default: reliable, depth 100.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class TransformListener:
             self._thread.start()
 
     def unregister(self) -> None:
-        """Stop listening."""
+        """Unsubscribe."""
         if self._executor is not None:
             self._executor.shutdown()
             self._thread.join()
