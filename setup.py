@@ -56,7 +56,7 @@ setup(
     maintainer_email="maintainers@depth-pose-ros.example",
     python_requires=">=3.10",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={f"{PACKAGE}.demo": ["*.bin"]},
+    package_data={f"{PACKAGE}.demo.sources": ["*.bin"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),

@@ -71,7 +71,7 @@ def test_picture_is_used_and_small(picture):
 
 
 def test_mounting_page_agrees_with_the_generator():
-    config = yaml.safe_load((ROOT / "training" / "configs" / "synthetic.yaml").read_text())
+    config = yaml.safe_load((ROOT / "training" / "configs" / "generator.yaml").read_text())
     cameras, page = config["cameras"], (ROOT / "docs" / "mounting.md").read_text()
     trained = {row[0]: row[1] for row in re.findall(r"^\| (\w+) \| ([^|]+) \|", page, re.MULTILINE)}
     low, high = cameras["height"]
