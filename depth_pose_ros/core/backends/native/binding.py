@@ -87,26 +87,6 @@ def _load(path: Path) -> ctypes.CDLL:
     return ctypes.CDLL(str(path))
 
 
-class _Sizes(ctypes.Structure):
-    """``Sizes`` of matchnet.cpp."""
-
-    _fields_ = [
-        *((n, ctypes.c_int32) for n in ("window", "patch", "templates", "towers", "parts")),
-        ("channels", ctypes.c_int32 * 5),
-        ("units", ctypes.c_int32 * 2),
-    ]
-
-
-class _Constants(ctypes.Structure):
-    """``Constants`` of proposals.cpp."""
-
-    _fields_ = [
-        *((n, ctypes.c_float) for n in ("depth_range", "missing", "min_depth", "gate", "reach")),
-        *((n, ctypes.c_float) for n in ("unmeasured", "min_doubt")),
-        *((n, ctypes.c_int32) for n in ("stride", "window", "refine")),
-    ]
-
-
 class Proposals:
     """Arrays that proposals.cpp fills for one crop; n proposals per part."""
 
@@ -147,9 +127,10 @@ class NativePipeline:
         self._calibration = _floats(network.calibration)
         self._person = None if network.person is None else _person_weights(network.person)
         stride = int(network.fcn.stride)
-        self._constants = _Constants(
-            DEPTH_RANGE, FAR, NEAREST, float(network.joint_depth_gate), (HEAT_WINDOW + stride) / 2,
-            UNSEEN, LEAST_DOUBT, stride, config.window, config.fcn == "compact",
+        gate, reach = float(network.joint_depth_gate), (HEAT_WINDOW + stride) / 2
+        self._constants = np.array(
+            [DEPTH_RANGE, FAR, NEAREST, gate, reach, UNSEEN, LEAST_DOUBT, stride, config.window,
+             config.fcn == "compact"], np.float32,
         )  # fmt: skip
         functions.matchnet_create.restype = ctypes.c_void_p
         self._matchnet = ctypes.c_void_p(_create_matchnet(network, functions))
@@ -273,16 +254,14 @@ class NativePipeline:
         return float(1 / (1 + np.exp(-np.float32(np.maximum(hidden, 0) @ weight + bias[0]))))
 
     def _call(self, name: str, *arguments: Any) -> None:
-        """Call a function that takes ints, a float, structures, pointers and float32 arrays."""
+        """Call a function; arrays become pointers, floats and ints C's."""
         getattr(self._library, name)(*map(_argument, arguments))
 
 
 def _argument(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return ctypes.c_void_p(value.ctypes.data)
-    if isinstance(value, float):
-        return ctypes.c_float(value)
-    return ctypes.byref(value) if isinstance(value, ctypes.Structure) else value
+    return ctypes.c_float(value) if isinstance(value, float) else value
 
 
 def _floats(tensor: Tensor) -> Floats:
@@ -319,8 +298,8 @@ def _create_matchnet(network: PoseNetwork, functions: ctypes.CDLL) -> int:
         ]  # fmt: skip
     arrays = [_floats(tensor) for tensor in tensors]
     pointers = (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))
-    sizes = _Sizes(
-        config.window, config.patch, config.templates, net.towers, NUM_JOINTS,
-        config.tower, config.metric_units,
+    sizes = np.array(
+        [config.window, config.patch, config.templates, net.towers, NUM_JOINTS, *config.tower,
+         *config.metric_units], np.int32,
     )  # fmt: skip
-    return int(functions.matchnet_create(ctypes.byref(sizes), pointers))
+    return int(functions.matchnet_create(_argument(sizes), pointers))

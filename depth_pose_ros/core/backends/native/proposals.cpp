@@ -10,10 +10,10 @@ namespace {
 
 constexpr int REFINE_RADIUS = 2;  // cells
 
-// Of a network, in the order of binding.py.
+// Of a network, in the order of binding.py; the last three are integers.
 struct Constants {
     float depth_range, missing, min_depth, gate, reach, unmeasured, min_doubt;
-    int32_t stride, window, refine;  // refine: sub-cell maxima
+    float stride, window, refine;  // refine: 1 for sub-cell maxima
 };
 
 // Linear interpolation between two cells; the border's value beyond the border.
@@ -93,7 +93,8 @@ extern "C" void proposals(const Constants* constants, const float* heat, const f
                           const float* offsets, int64_t* starts, float* points, float* measured,
                           float* log_heat, float* log_norm, float* anchors) {
     const Constants& k = *constants;
-    const int cells = rows * columns, side = k.window, half = side / 2, n = side * side;
+    const int stride = (int)k.stride, side = (int)k.window;
+    const int cells = rows * columns, half = side / 2, n = side * side;
     const float ray_x = frame[0], ray_y = frame[1], step = frame[2], z_ref = frame[3];
     for (int p = 0; p < parts; p++) {
         const float* map = heat + p * cells;
@@ -101,16 +102,16 @@ extern "C" void proposals(const Constants* constants, const float* heat, const f
         log_norm[p] = log_sum_exp(map, cells, map[best]);
         float x, y;
         soft_argmax(map, rows, columns, best, k.refine ? REFINE_RADIUS : 0, &x, &y);
-        const int64_t left = std::clamp((int)std::nearbyint(k.stride * x), half, width - 1 - half) - half;
-        const int64_t top = std::clamp((int)std::nearbyint(k.stride * y), half, height - 1 - half) - half;
+        const int64_t left = std::clamp((int)std::nearbyint(stride * x), half, width - 1 - half) - half;
+        const int64_t top = std::clamp((int)std::nearbyint(stride * y), half, height - 1 - half) - half;
         starts[2 * p] = left, starts[2 * p + 1] = top;
         for (int r = 0; r < side; r++) {
-            const Linear linear_y(top + r, k.stride, rows);
-            const Cubic cubic_y(top + r, k.stride, rows);
+            const Linear linear_y(top + r, stride, rows);
+            const Cubic cubic_y(top + r, stride, rows);
             for (int c = 0; c < side; c++) {
                 const int i = p * n + r * side + c;
-                const Linear linear_x(left + c, k.stride, columns);
-                const Cubic cubic_x(left + c, k.stride, columns);
+                const Linear linear_x(left + c, stride, columns);
+                const Cubic cubic_x(left + c, stride, columns);
                 float level = 0;
                 for (int a = 0; a < 4; a++) {
                     const float* row = map + cubic_y.at[a] * columns;
@@ -140,9 +141,9 @@ extern "C" void proposals(const Constants* constants, const float* heat, const f
         std::copy(from, from + 3 * n, to);
         if (!displacement) continue;
         for (int r = 0; r < side; r++) {
-            const Linear y(starts[2 * p + 1] + r, k.stride, rows);
+            const Linear y(starts[2 * p + 1] + r, stride, rows);
             for (int c = 0; c < side; c++) {
-                const Linear x(starts[2 * p] + c, k.stride, columns);
+                const Linear x(starts[2 * p] + c, stride, columns);
                 for (int d = 0; d < 3; d++)
                     to[3 * (r * side + c) + d] +=
                         bilinear(displacement + (e * 3 + d) * cells, columns, y, x);
@@ -164,7 +165,7 @@ extern "C" void decode(const Constants* constants, const float* weights, const f
                        const float* measured, const float* calibration, int parts, int rows,
                        int columns, float* joints, float* pixels, float* mass, float* confidence) {
     const Constants& k = *constants;
-    const int side = k.window, n = side * side;
+    const int side = (int)k.window, n = side * side;
     for (int p = 0; p < parts; p++) {
         float sums[6] = {};
         for (int i = 0; i < n; i++) {
