@@ -58,13 +58,6 @@ class Monitor:
         return {item.key: item.value for item in matching()[0].values}
 
 
-@pytest.fixture
-def harness(ros, capfd):
-    harness = NodeHarness(ros, capfd)
-    yield harness
-    harness.estimator.unblocked.set()
-
-
 def test_diagnostics_contain_rates_latencies_people_and_model(ros, capfd):
     harness = NodeHarness(ros, capfd, **{"diagnostic_updater.period": 0.1, "model": "compact"})
     monitor = Monitor(harness)
