@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the package helpers/
-sys.path.extend(
-    str(p) for p in Path(__file__).parent.iterdir() if p.is_dir()
-)  # TODO: no test imports a test
 
 from helpers.ros_fixtures import Ros, private_domain
 

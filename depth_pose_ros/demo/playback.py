@@ -1,16 +1,15 @@
-"""Plays a depth source as a Kinect v2 driver would: the built-in camera of demo and launch file.
-
-python -m depth_pose_ros.demo.player [--source SOURCE] [--loop] ...
-"""
+"""Publishes a depth source on the topics of a Kinect v2 driver."""
 
 import argparse
 import array
 import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from pathlib import Path
+from queue import Queue
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,43 +25,42 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from depth_pose_ros.core.camera import Camera
-from depth_pose_ros.demo.frames import DepthFrame, DepthSource, SourceError
-from depth_pose_ros.demo.read_ahead import read_ahead
 from depth_pose_ros.demo.sources import open_source
+from depth_pose_ros.demo.sources.base import DepthFrame, DepthSource, SourceError
 
 DEPTH_TOPIC = "/kinect2/sd/image_depth_rect"
 CAMERA_INFO_TOPIC = "/kinect2/sd/camera_info"
 FRAME_ID = "kinect2_ir_optical_frame"
 
-#: Later than this, in seconds, the player gives up its timetable and goes on from now: frames
-#: thrown in faster than they were taken would say nothing about the node.
-_LATEST = 0.5
-_AHEAD_BYTES = 80_000_000  # what may be read before it is due: the whole built-in clip
-_DELIVERY = 2.0  # seconds to wait for what is on its way
-_TAKEN = 0.2  # seconds for best-effort subscribers, who acknowledge nothing, to take the last image
-#: What follows the last frame of a loop comes this many frames later.
+#: Seconds.  After a longer delay the schedule is shifted instead of publishing frames faster than
+#: they were recorded.
+_MAX_DELAY = 0.5
+_AHEAD_BYTES = 80_000_000  # limit of the frames read ahead: holds the built-in clip
+_DELIVERY = 2.0  # seconds to wait for acknowledgements
+_BEST_EFFORT_DELIVERY = 0.2  # seconds for best-effort subscribers, which send no acknowledgement
+#: Frame periods between the last frame and the first frame of the next loop.
 _LOOP_PAUSE = 1.0
 
 
-class NobodyListens(Exception):
-    """The subscribers that were waited for did not come."""
+class NoSubscribers(Exception):
+    """The expected subscribers were not discovered in time."""
 
 
-class Options(NamedTuple):
-    """How to play.
+class PlaybackOptions(NamedTuple):
+    """Playback options.
 
     Attributes:
         duration: seconds of the source to play at most; None for all of it.
-        loop: begin again at the end, for ever.
-        subscribers: matched subscriptions of the depth image to wait for before the first frame;
-            a loop does not wait.
-        patience: seconds to wait for them.
+        loop: repeat the source without end.
+        subscribers: number of subscriptions to wait for before the first frame; not used with
+            ``loop``.
+        timeout: seconds to wait for the subscriptions.
     """
 
     duration: float | None = None
     loop: bool = False
     subscribers: int = 1
-    patience: float = 60.0
+    timeout: float = 60.0
 
 
 class Player(Node):
@@ -70,63 +68,64 @@ class Player(Node):
 
     def __init__(self, camera: Camera, **options: Any) -> None:
         super().__init__("kinect2_player", **options)
-        # As kinect2_bridge publishes.
+        # The QoS of kinect2_bridge.
         qos = QoSProfile(depth=2, reliability=QoSReliabilityPolicy.RELIABLE)
         self._depth = self.create_publisher(Image, DEPTH_TOPIC, qos)
         self._info = self.create_publisher(CameraInfo, CAMERA_INFO_TOPIC, qos)
         self._camera_info = camera_info(camera)
 
-    def wait_for_subscribers(self, count: int, patience: float) -> None:
-        """Return once ``count`` subscriptions are matched with both topics.
+    def wait_for_subscribers(self, count: int, timeout: float) -> None:
+        """Wait until both topics have ``count`` subscriptions.
 
         Raises:
-            NobodyListens: not within ``patience`` seconds.
+            NoSubscribers: after ``timeout`` seconds.
         """
-        end = time.monotonic() + patience
+        end = time.monotonic() + timeout
         publishers = (self._depth, self._info)
         while any(publisher.get_subscription_count() < count for publisher in publishers):
             if time.monotonic() > end:
-                raise NobodyListens(
-                    f"waited {patience:g} s in vain for {count} subscriber(s) of {DEPTH_TOPIC} and "
-                    f"{CAMERA_INFO_TOPIC}: is the node active, in this ROS_DOMAIN_ID?"
+                raise NoSubscribers(
+                    f"timeout of {timeout:g} s: fewer than {count} subscriber(s) of "
+                    f"{DEPTH_TOPIC} and {CAMERA_INFO_TOPIC}. "
+                    "Check that the node is active in this ROS_DOMAIN_ID"
                 )
             time.sleep(0.02)
 
     def wait_until_delivered(self) -> None:
-        """Return once subscribers have all there is: an exit would take it back."""
+        """Wait until the subscribers have received all messages; an earlier exit loses them."""
         for publisher in (self._depth, self._info):
             publisher.wait_for_all_acked(Duration(seconds=_DELIVERY))
-        time.sleep(_TAKEN)
+        time.sleep(_BEST_EFFORT_DELIVERY)
 
     def publish(self, depth: NDArray[np.uint16]) -> None:
-        """Send (H, W) uint16 millimetres, and its camera_info, stamped now."""
+        """Publish (H, W) uint16 millimetres and camera_info with the current time."""
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=FRAME_ID)
         height, width = depth.shape
         image = Image(header=header, height=height, width=width, encoding="16UC1", step=2 * width)
-        # An array is moved in at once; bytes would be taken over one by one.
+        # rclpy copies an array.array at once, but bytes element by element.
         image.data = array.array("B", depth.astype("<u2", copy=False).tobytes())
         self._depth.publish(image)
         self._camera_info.header = header
         self._info.publish(self._camera_info)
 
 
-def play(player: Player, source: DepthSource, options: Options) -> int:
-    """Publish a source's frames at their pace; returns how many.
+def play(player: Player, source: DepthSource, options: PlaybackOptions) -> int:
+    """Publish a source's frames at their recorded rate; returns the number of frames.
 
     Raises:
         SourceError: a frame cannot be read.
-        NobodyListens: the subscribers did not come.
+        NoSubscribers: the expected subscribers were not discovered in time.
     """
     frame_bytes = source.camera.width * source.camera.height * 2
-    frames = read_ahead(timetable(source, options), _AHEAD_BYTES // frame_bytes)
-    if not options.loop:  # which has no beginning that somebody could miss
-        player.wait_for_subscribers(options.subscribers, options.patience)
+    frames = read_ahead(schedule(source, options), _AHEAD_BYTES // frame_bytes)
+    if not options.loop:
+        player.wait_for_subscribers(options.subscribers, options.timeout)
     count, start = 0, time.monotonic()
     for stamp, depth in frames:
         wait = start + stamp - time.monotonic()
         if wait > 0:
             time.sleep(wait)
-        elif wait < -_LATEST:
+        elif wait < -_MAX_DELAY:
             start -= wait
         player.publish(depth)
         count += 1
@@ -134,8 +133,8 @@ def play(player: Player, source: DepthSource, options: Options) -> int:
     return count
 
 
-def timetable(source: DepthSource, options: Options) -> Iterator[DepthFrame]:
-    """Frames with their stamps counted from 0, once or over and over, up to the duration."""
+def schedule(source: DepthSource, options: PlaybackOptions) -> Iterator[DepthFrame]:
+    """Yield frames with stamps that start at 0, once or in a loop, up to the duration."""
     begin = 0.0
     for frames in chain((source,), repeat(source) if options.loop else ()):
         first: float | None = None
@@ -149,8 +148,45 @@ def timetable(source: DepthSource, options: Options) -> Iterator[DepthFrame]:
         begin = last + _LOOP_PAUSE / source.fps
 
 
+class _End(NamedTuple):
+    """Marks the end of the frames; ``error`` is set if reading failed."""
+
+    error: Exception | None
+
+
+def read_ahead(frames: Iterable[DepthFrame], limit: int) -> Iterator[DepthFrame]:
+    """Read frames in a background thread, up to ``limit`` frames ahead.
+
+    Reading starts at once, while the node is loading, so that decoding takes less CPU time from the
+    running node.
+
+    Raises:
+        SourceError: reading failed; raised after the frames read before.
+    """
+    queue: Queue[DepthFrame | _End] = Queue(max(limit, 1))
+    threading.Thread(target=_fill, args=(queue, frames), name="read ahead", daemon=True).start()
+    return _drain(queue)
+
+
+def _fill(queue: "Queue[DepthFrame | _End]", frames: Iterable[DepthFrame]) -> None:
+    try:
+        for frame in frames:
+            queue.put(frame)
+    except Exception as error:  # raised again in the consumer
+        queue.put(_End(error))
+    else:
+        queue.put(_End(None))
+
+
+def _drain(queue: "Queue[DepthFrame | _End]") -> Iterator[DepthFrame]:
+    while not isinstance(item := queue.get(), _End):
+        yield item
+    if item.error is not None:
+        raise item.error
+
+
 def camera_info(camera: Camera) -> CameraInfo:
-    """The message of a rectified camera."""
+    """Make the CameraInfo message of a rectified camera."""
     fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
     return CameraInfo(
         width=camera.width,
@@ -164,7 +200,7 @@ def camera_info(camera: Camera) -> CameraInfo:
 
 
 def run(args: Sequence[str]) -> int:
-    """Play until the end or Ctrl-C; the process's exit code.
+    """Play until the end or Ctrl-C; returns the exit code.
 
     Args:
         args: the command line with the program's name, as in ``sys.argv``.
@@ -173,13 +209,13 @@ def run(args: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         source = open_source(parsed.source, parsed.camera, parsed.topic)
-        # Without rclpy's handlers, which shut the context down under a publisher at work.
+        # rclpy's signal handlers would shut down the context while a message is published.
         rclpy.init(args=list(args), signal_handler_options=SignalHandlerOptions.NO)
-        options = Options(parsed.duration, parsed.loop, parsed.subscribers, parsed.patience)
+        options = PlaybackOptions(parsed.duration, parsed.loop, parsed.subscribers, parsed.timeout)
         play(Player(source.camera), source, options)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
-    except (SourceError, NobodyListens) as error:
+    except (SourceError, NoSubscribers) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     finally:
@@ -188,20 +224,22 @@ def run(args: Sequence[str]) -> int:
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that name a source; demo and player share them."""
+    """Add the arguments that select a source, shared by demo and player."""
     parser.add_argument(
-        "--source", default=None, help="a bag, a folder of PNGs, a PNG or a .mat (else: our clip)"
+        "--source",
+        default=None,
+        help="bag, folder of PNGs, PNG, .mat or .bin (default: a clip)",
     )
-    parser.add_argument("--camera", type=Path, default=None, help="YAML file with the intrinsics")
-    parser.add_argument("--topic", default=None, help="the depth topic, if the bag has several")
-    parser.add_argument("--duration", type=seconds, default=None, help="seconds to play at most")
+    parser.add_argument("--camera", type=Path, default=None, help="YAML file of the intrinsics")
+    parser.add_argument("--topic", default=None, help="depth topic of a bag with several")
+    parser.add_argument("--duration", type=seconds, default=None, help="maximum seconds to play")
 
 
 def seconds(text: str) -> float:
-    """A positive number of seconds.
+    """Parse a positive number of seconds.
 
     Raises:
-        argparse.ArgumentTypeError: anything else.
+        argparse.ArgumentTypeError: the text is not a positive finite number.
     """
     try:
         value = float(text)
@@ -213,9 +251,9 @@ def seconds(text: str) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Play a depth source as a Kinect v2 would.")
+    parser = argparse.ArgumentParser(description="Publish a depth source like a Kinect v2.")
     add_source_arguments(parser)
-    parser.add_argument("--loop", action="store_true", help="begin again at the end")
-    parser.add_argument("--subscribers", type=int, default=1, help="wait for so many")
-    parser.add_argument("--patience", type=seconds, default=60.0, help="seconds to wait for them")
+    parser.add_argument("--loop", action="store_true", help="repeat the source")
+    parser.add_argument("--subscribers", type=int, default=1, help="subscribers to wait for")
+    parser.add_argument("--timeout", type=seconds, default=60.0, help="seconds to wait for them")
     return parser

@@ -1,15 +1,15 @@
-"""The executable that plays a depth source as a Kinect v2 driver would.
+"""The executable ``depth_pose_player``: publishes a depth source as a camera driver.
 
     python -m depth_pose_ros.demo.player [--source SOURCE] [--loop] ...
 
-Little more than a guard: a Ctrl-C may also fall into the imports.
+ROS is imported inside main(), so that Ctrl-C during the import gives no traceback.
 """
 
 import sys
 
 
 def main() -> int:
-    """Play until the end or Ctrl-C; the process's exit code."""
+    """Play until the end or Ctrl-C; returns the exit code."""
     try:
         from depth_pose_ros.demo.playback import run
 

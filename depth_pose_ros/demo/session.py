@@ -1,4 +1,4 @@
-"""One run of the demo: node and player in processes of their own, the recorder in this one."""
+"""One run of the demo: node and player as child processes, the recorder in this process."""
 
 import os
 import time
@@ -13,15 +13,12 @@ from lifecycle_msgs.srv import GetState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-from depth_pose_ros.demo.bag_writer import BagWriter
-from depth_pose_ros.demo.frames import DepthSource
-from depth_pose_ros.demo.interrupts import held_back
 from depth_pose_ros.demo.playback import CAMERA_INFO_TOPIC, DEPTH_TOPIC
-from depth_pose_ros.demo.processes import Child
-from depth_pose_ros.demo.recorder import TOPICS, Recorder
-from depth_pose_ros.demo.transport import large_images
+from depth_pose_ros.demo.processes import ChildProcess, deferred_signals, fastdds_profile
+from depth_pose_ros.demo.recorder import TOPICS, BagWriter, Recorder
+from depth_pose_ros.demo.sources.base import DepthSource
 
-#: The node under its own name, fed by the player.
+#: Arguments of the interpreter that start the node with the player's topics.
 NODE = (
     *("-m", "depth_pose_ros.ros.main", "--ros-args"),
     *("-r", f"depth/image:={DEPTH_TOPIC}", "-r", f"depth/camera_info:={CAMERA_INFO_TOPIC}"),
@@ -29,27 +26,27 @@ NODE = (
 PLAYER = ("-m", "depth_pose_ros.demo.player")
 BAG = "outputs"
 
-_START = 120.0  # seconds for the node: a cold disk reads torch slowly
-_LAST_FRAME = 10.0  # seconds for the joints of the last image
-_SPIN = 0.05
-#: Depth images in the bag, bytes before compression; above it only every n-th is kept.
-_BAG_BYTES = 200e6
+_START_TIMEOUT = 120.0  # seconds until the node is active; loading torch can be slow
+_LAST_FRAME_TIMEOUT = 10.0  # seconds until the joints of the last image
+_SPIN_TIMEOUT = 0.05
+#: Limit of depth images in the bag, bytes before compression; above it every n-th is written.
+_MAX_BAG_BYTES = 200e6
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message says why, with the process's own words."""
+    """The demo failed; the message says why and quotes the log of the process."""
 
 
-class Plan(NamedTuple):
-    """What to run.
+class SessionConfig(NamedTuple):
+    """Configuration of a run.
 
     Attributes:
-        source: what is played, opened already, so that its errors come first.
-        player_arguments: how the player is told the same.
-        output: folder for bag and logs; it exists.
-        duration: seconds of the source, None for all.
-        node: the interpreter's arguments that start the node.
-        say: tells the user what is being done.
+        source: the depth source.
+        player_arguments: arguments of the player that select the same source.
+        output: existing folder for bag and logs.
+        duration: seconds of the source to play; None for all.
+        node: arguments of the interpreter that start the node.
+        log: called with progress messages.
     """
 
     source: DepthSource
@@ -57,65 +54,65 @@ class Plan(NamedTuple):
     output: Path
     duration: float | None
     node: Sequence[str] = NODE
-    say: Callable[[str], None] = print
+    log: Callable[[str], None] = print
 
 
 def isolate() -> int:
-    """Keep this process's and its children's ROS on this machine; returns the ROS domain.
+    """Restrict ROS in this process and its children to this machine; returns the ROS domain.
 
-    The demo's /tf and topics shall meet neither a robot's nor another demo's.  Whoever has set
-    ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST has seen to that, and keeps both.
+    The topics of the demo must not mix with those of a robot or another demo.  ROS_DOMAIN_ID is
+    kept if ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST is set as well.
     """
-    domain = 1 + os.getpid() % 101  # above 101 DDS ports run into Linux's ephemeral ports
+    domain = 1 + os.getpid() % 101  # above 101, DDS uses Linux's ephemeral ports
     if os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE") == "LOCALHOST":
         domain = int(os.environ.get("ROS_DOMAIN_ID") or domain)
     os.environ["ROS_DOMAIN_ID"] = str(domain)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    if os.environ.get("ROS_DISTRO") == "humble":  # which does not know the variable above
+    if os.environ.get("ROS_DISTRO") == "humble":  # does not support the variable above
         os.environ["ROS_LOCALHOST_ONLY"] = "1"
     return domain
 
 
-def record(plan: Plan) -> Recorder:
-    """Play the source through the node and record what comes; returns the recorder, closed.
+def record(config: SessionConfig) -> Recorder:
+    """Play the source, run the node and record its outputs; returns the closed recorder.
 
     Raises:
-        DemoError: the node or the player failed, or nothing came out.
-        KeyboardInterrupt: a signal of :mod:`interrupts`; the children have ended, the bag is
-            complete up to then.
+        DemoError: the node or the player failed, or the node published no joints.
+        KeyboardInterrupt: after a signal; the children have been stopped and the bag closed.
     """
-    clear_bag(plan.output / BAG)
+    clear_bag(config.output / BAG)
     topics = {topic: name for topic, (_, name) in TOPICS.items()}
+    profile = fastdds_profile(config.output)
     with (
-        held_back() as check,
-        BagWriter(plan.output / BAG, topics) as bag,
-        _spinning(bag, _stride(plan), check) as (recorder, spin),
-        Child(plan.node, plan.output / "node.log") as node,
-        Child(_player(plan), plan.output / "player.log", large_images(plan.output)) as player,
+        deferred_signals() as check,
+        BagWriter(config.output / BAG, topics) as bag,
+        _running_recorder(bag, _depth_stride(config), check) as (recorder, spin),
+        ChildProcess(config.node, config.output / "node.log") as node,
+        ChildProcess(_player_command(config), config.output / "player.log", profile) as player,
     ):
-        plan.say("starting the node ...")
-        _wait_for_both(recorder, spin, node, player)
-        plan.say("playing ...")
-        recorder.listen_to_camera()
+        config.log("starting the node ...")
+        _wait_until_ready(recorder, spin, node, player)
+        config.log("playing ...")
+        recorder.subscribe_to_camera()
         while player.exit_code is None:
             spin()
-            _must_run(node)
+            _check_running(node)
         if player.exit_code != 0:
-            raise DemoError(f"the player stopped:\n{player.last_words()}")
-        end = time.monotonic() + _LAST_FRAME
+            raise DemoError(f"the player failed:\n{player.log_tail()}")
+        end = time.monotonic() + _LAST_FRAME_TIMEOUT
         while not recorder.caught_up and time.monotonic() < end:
             spin()
-            _must_run(node)
-        if not recorder.film.shots:
-            raise DemoError(f"the node published no joints.  Its log ends:\n{node.last_words()}")
+            _check_running(node)
+        if not recorder.sampler.frames:
+            raise DemoError(f"the node published no joints.  End of its log:\n{node.log_tail()}")
     return recorder
 
 
 def clear_bag(folder: Path) -> None:
-    """Remove the bag of an earlier run.
+    """Delete the bag of an earlier run.
 
     Raises:
-        DemoError: the folder holds something else too.
+        DemoError: the folder contains other files.
     """
     if not folder.exists():
         return
@@ -124,22 +121,22 @@ def clear_bag(folder: Path) -> None:
     try:
         folder.rmdir()
     except OSError as error:
-        raise DemoError(f"{folder} is in the way and not an earlier recording: {error}") from error
+        raise DemoError(f"{folder} exists and is not an earlier recording: {error}") from error
 
 
 @contextmanager
-def _spinning(
+def _running_recorder(
     bag: BagWriter, depth_stride: int, check: Callable[[], None]
 ) -> Iterator[tuple[Recorder, Callable[[], None]]]:
-    """The recorder, and what lets it work for a moment; a signal ends it between two of these."""
-    # Without rclpy's handlers, which would shut it down in the middle of the recording.
+    """Yield the recorder and a function that spins it once and raises deferred signals."""
+    # rclpy's signal handlers would shut down the context during the recording.
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         recorder, executor = Recorder(bag, depth_stride), SingleThreadedExecutor()
         executor.add_node(recorder)
 
         def spin() -> None:
-            executor.spin_once(timeout_sec=_SPIN)
+            executor.spin_once(timeout_sec=_SPIN_TIMEOUT)
             check()
 
         try:
@@ -151,52 +148,52 @@ def _spinning(
         rclpy.try_shutdown()
 
 
-def _wait_for_both(
-    recorder: Recorder, spin: Callable[[], None], node: Child, player: Child
+def _wait_until_ready(
+    recorder: Recorder, spin: Callable[[], None], node: ChildProcess, player: ChildProcess
 ) -> None:
-    """Return once node and player are discovered and the node is active.
+    """Wait until node and player have been discovered and the node is active.
 
-    The node's answer proves more than its state: discovery is in order, so whoever can answer us
-    has found our subscriptions too.
+    An answer of the node's service also implies that the node has discovered the recorder.
     """
     client = recorder.create_client(GetState, "/depth_pose_node/get_state")
-    question: Any = None
+    future: Any = None
     active = False
-    end = time.monotonic() + _START
+    end = time.monotonic() + _START_TIMEOUT
     while not (active and recorder.sees_all_publishers()):
-        _must_run(node)
+        _check_running(node)
         if player.exit_code is not None:
-            raise DemoError(f"the player stopped:\n{player.last_words()}")
-        if question is None and client.service_is_ready():
-            question = client.call_async(GetState.Request())
-        if question is not None and question.done():
-            state = question.result().current_state
-            question = None
+            raise DemoError(f"the player failed:\n{player.log_tail()}")
+        if future is None and client.service_is_ready():
+            future = client.call_async(GetState.Request())
+        if future is not None and future.done():
+            state = future.result().current_state
+            future = None
             active = state.id == State.PRIMARY_STATE_ACTIVE
-            # It answers only after its own attempt to configure itself: this one is final.
+            # The node answers only after it has tried to configure itself.
             if state.id == State.PRIMARY_STATE_UNCONFIGURED:
-                raise DemoError(f"the node could not be configured:\n{node.last_words()}")
+                raise DemoError(f"the node could not be configured:\n{node.log_tail()}")
         if time.monotonic() > end:
             raise DemoError(
-                f"the node is not ready after {_START:g} s.  Its log ends:\n{node.last_words()}"
+                f"the node is not ready after {_START_TIMEOUT:g} s.  End of its log:\n"
+                f"{node.log_tail()}"
             )
         spin()
     recorder.destroy_client(client)
 
 
-def _must_run(node: Child) -> None:
+def _check_running(node: ChildProcess) -> None:
     if node.exit_code is not None:
-        raise DemoError(f"the node ended with exit code {node.exit_code}:\n{node.last_words()}")
+        raise DemoError(f"the node ended with exit code {node.exit_code}:\n{node.log_tail()}")
 
 
-def _player(plan: Plan) -> list[str]:
-    # For the node and the recorder, which comes last.
-    wait_for = ["--subscribers", "2", "--patience", f"{_START:g}"]
-    return [*PLAYER, *plan.player_arguments, *wait_for]
+def _player_command(config: SessionConfig) -> list[str]:
+    # The subscribers are the node and the recorder.
+    wait_for = ["--subscribers", "2", "--timeout", f"{_START_TIMEOUT:g}"]
+    return [*PLAYER, *config.player_arguments, *wait_for]
 
 
-def _stride(plan: Plan) -> int:
-    camera, frames = plan.source.camera, float(len(plan.source))
-    if plan.duration is not None:
-        frames = min(frames, plan.duration * plan.source.fps)
-    return max(1, round(frames * camera.width * camera.height * 2 / _BAG_BYTES))
+def _depth_stride(config: SessionConfig) -> int:
+    camera, frames = config.source.camera, float(len(config.source))
+    if config.duration is not None:
+        frames = min(frames, config.duration * config.source.fps)
+    return max(1, round(frames * camera.width * camera.height * 2 / _MAX_BAG_BYTES))

@@ -11,7 +11,7 @@ from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.core.estimator import PoseEstimator
 from depth_pose_ros.core.pose import Pose
 from depth_pose_ros.core.skeleton import INDEX
-from depth_pose_ros.demo.clip import builtin_clip
+from depth_pose_ros.demo.sources.clip import builtin_clip
 
 TRUNK = [INDEX[k] for k in ("Neck", "UpperSpine", "MiddleSpine", "DownSpine")]
 

@@ -23,7 +23,7 @@ from depth_pose_ros.core.pose import Pose
 from depth_pose_ros.core.skeleton import INDEX
 from depth_pose_ros.core.tracking import Tracker, TrackerOptions
 from depth_pose_ros.core.tracking.person_tracker import identify
-from depth_pose_ros.demo.clip import builtin_clip
+from depth_pose_ros.demo.sources.clip import builtin_clip
 from depth_pose_training.evaluation.tracking_scenes import (
     Scene,
     crossing,

@@ -1,4 +1,4 @@
-"""Bags as depth sources: both storages, every encoding, and what is wrong with a bad one."""
+"""Bags as depth sources: storage formats, encodings and errors."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +12,9 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from depth_pose_ros.core.camera import Camera
-from depth_pose_ros.demo.bag import open_bag
-from depth_pose_ros.demo.frames import SourceError
 from depth_pose_ros.demo.sources import open_source
+from depth_pose_ros.demo.sources.bag import open_bag
+from depth_pose_ros.demo.sources.base import SourceError
 from helpers.demo_scene import CAMERA, scene
 from helpers.depth_encoding import compressed_depth
 
@@ -98,7 +98,7 @@ def depth_bag(path: Path, content: Any, topic: str = DEPTH_TOPIC) -> Path:
 
 
 @pytest.mark.parametrize("storage", list(StoragePlugin))
-def test_a_bag_is_played_at_its_own_pace(tmp_path, storage):
+def test_bag_keeps_the_recorded_times(tmp_path, storage):
     frames = [(DEPTH_TOPIC, IMAGE, image(scene(i), "16UC1")) for i in range(4)]
     path = write(tmp_path / "bag", [(INFO_TOPIC, INFO, info()), *frames], storage)
     source = open_source(str(path))
@@ -113,7 +113,7 @@ def test_a_bag_is_played_at_its_own_pace(tmp_path, storage):
     assert len(list(open_source(str(file)))) == 4
 
 
-def test_a_recording_without_metadata_is_read_from_its_storage_file(tmp_path):
+def test_bag_without_metadata_is_read_from_its_storage_file(tmp_path):
     path = depth_bag(tmp_path / "bag", image(scene(), "16UC1"))
     (path / "metadata.yaml").unlink()
     assert len(list(open_source(str(path)))) == 1
@@ -141,18 +141,18 @@ def metres() -> np.ndarray:
     ],
     ids=["mono16", "padded", "big-endian", "32F", "32F-padded", "png", "tiff", "depth", "rvl"],
 )
-def test_every_encoding_gives_the_same_millimetres(tmp_path, make: Callable[[], Any]):
+def test_all_encodings_decode_to_the_same_depth(tmp_path, make: Callable[[], Any]):
     source = open_bag(depth_bag(tmp_path / "bag", make()))
     assert_array_equal(next(iter(source)).depth, scene())
 
 
-def test_compressed_topics_find_the_camera_info_of_their_image(tmp_path):
+def test_compressed_topic_uses_the_camera_info_of_its_image(tmp_path):
     content = compressed(png(scene()), "png")
     path = depth_bag(tmp_path / "bag", content, DEPTH_TOPIC + "/compressed")
     assert open_bag(path).camera == CAMERA
 
 
-def test_a_rectified_depth_topic_is_preferred_and_another_can_be_asked_for(tmp_path):
+def test_rectified_topic_is_the_default_and_topic_can_be_selected(tmp_path):
     color = image(np.zeros((HEIGHT, WIDTH), np.uint8), "mono8")
     path = write(
         tmp_path / "bag",
@@ -170,7 +170,7 @@ def test_a_rectified_depth_topic_is_preferred_and_another_can_be_asked_for(tmp_p
     assert_array_equal(next(iter(raw)).depth, scene(1))
 
 
-def test_an_unrectified_image_is_rectified(tmp_path):
+def test_raw_image_is_rectified(tmp_path):
     raw = "/cam/depth/image_raw"
     info_message = info(d=(0.2, 0.0, 0.0, 0.0, 0.0))
     path = write(
@@ -186,16 +186,16 @@ def test_an_unrectified_image_is_rectified(tmp_path):
     assert_array_equal(next(iter(open_bag(rectified))).depth, scene())
 
 
-def test_the_camera_can_be_given_where_the_bag_has_none(tmp_path):
+def test_camera_file_replaces_missing_camera_info(tmp_path):
     path = write(tmp_path / "bag", [(DEPTH_TOPIC, IMAGE, image(scene(), "16UC1"))])
-    with pytest.raises(SourceError, match=r"no camera_info beside /cam/depth/image_rect.*--camera"):
+    with pytest.raises(SourceError, match=r"no camera_info for /cam/depth/image_rect.*--camera"):
         open_bag(path)
     camera = tmp_path / "camera.yaml"
     camera.write_text(f"{{fx: 90, fy: 90, cx: 64, cy: 53, width: {WIDTH}, height: {HEIGHT}}}")
     assert open_bag(path, camera_file=camera).camera == Camera(90, 90, 64, 53, WIDTH, HEIGHT)
 
 
-def test_an_uncalibrated_camera_is_refused(tmp_path):
+def test_uncalibrated_camera_is_rejected(tmp_path):
     path = write(
         tmp_path / "bag",
         [(INFO_TOPIC, INFO, info(fx=0.0)), (DEPTH_TOPIC, IMAGE, image(scene(), "16UC1"))],
@@ -204,7 +204,7 @@ def test_an_uncalibrated_camera_is_refused(tmp_path):
         open_bag(path)
 
 
-def test_a_bag_without_depth_images_is_refused(tmp_path):
+def test_bag_without_depth_images_is_rejected(tmp_path):
     color = image(np.zeros((HEIGHT, WIDTH), np.uint8), "mono8")
     jpeg = compressed(cv2.imencode(".jpg", np.zeros((40, 40, 3), np.uint8))[1].tobytes(), "jpeg")
     quantized = compressed(bytes(12) + png(scene()), "32FC1; compressedDepth png")
@@ -225,7 +225,7 @@ def test_a_bag_without_depth_images_is_refused(tmp_path):
         open_bag(path, topic="/nothing")
 
 
-def test_a_frame_that_changes_size_or_is_cut_off_ends_with_an_error(tmp_path):
+def test_frame_of_other_size_or_truncated_raises(tmp_path):
     first = image(scene(), "16UC1")
     smaller = image(scene()[:50], "16UC1")
     cut = image(scene(), "16UC1")
@@ -241,12 +241,12 @@ def test_a_frame_that_changes_size_or_is_cut_off_ends_with_an_error(tmp_path):
             next(source)
 
 
-def test_damaged_bags_are_refused(tmp_path):
+def test_damaged_bags_are_rejected(tmp_path):
     path = depth_bag(tmp_path / "bag", image(scene(), "16UC1")) / "bag.mcap"
     whole = path.read_bytes()
     for content in (whole[: len(whole) // 2], b"", b"not an MCAP file, but long enough" * 9):
         path.write_bytes(content)
-        with pytest.raises(SourceError, match=r"cannot be read: .* ended properly"):
+        with pytest.raises(SourceError, match=r"cannot be read: .* not ended properly"):
             open_bag(path)
     broken = tmp_path / "broken.db3"
     broken.write_bytes(b"SQLite format 3\0" + bytes(100))

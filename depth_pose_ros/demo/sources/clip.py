@@ -1,8 +1,8 @@
-"""The built-in clip: our own rendering, stored small, with the sensor's noise added at playback.
+"""The built-in clip: a rendered sequence, compressed, with sensor noise added at playback.
 
-The file is a magic line, a line of JSON (:class:`ClipHeader`) and an xz stream of the frames'
-differences in time.  A static background costs next to nothing that way.  Range noise cannot be
-compressed, so a clip holds the noiseless scene, and :func:`with_sensor_noise` adds it again.
+The file is a magic line, a line of JSON (:class:`ClipHeader`) and an xz stream of the differences
+between consecutive frames, in which a static background takes almost no space.  Range noise cannot
+be compressed, so a clip stores the noise-free scene and :func:`with_sensor_noise` adds the noise.
 """
 
 import json
@@ -15,22 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_pose_ros.core.camera import Camera, CameraError
-from depth_pose_ros.demo.frames import DepthFrame, SourceError, check_size
+from depth_pose_ros.demo.sources.base import DepthFrame, SourceError, check_size
 
 SUFFIX = ".bin"
 BUILTIN = Path(__file__).with_name(f"clip{SUFFIX}")
 
 _MAGIC = b"depth_pose_ros clip 1\n"
-#: Position and byte of 16-bit numbers matter more to their prediction than many literal bits.
+#: LZMA's literal context and position bits for 16-bit numbers.
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 3, "lp": 1, "pb": 1}]
-#: No header line is longer; bounds what is read of a file that is no clip.
+#: Maximum length of the header line in bytes.
 _MAX_HEADER = 4096
 _NOISE_SEED = 2016
 
 
 @dataclass(frozen=True)
 class ClipHeader:
-    """What a clip says of itself.
+    """A clip's metadata.
 
     Attributes:
         camera: intrinsics of every frame.
@@ -47,7 +47,7 @@ class ClipHeader:
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip as a depth source: frames are decoded one by one, noise is added where asked."""
+    """A clip as a depth source; frames are decoded one by one."""
 
     path: Path
     header: ClipHeader
@@ -76,21 +76,21 @@ class Clip:
 def write_clip(
     path: Path, frames: Sequence[NDArray[np.uint16]], camera: Camera, fps: float, step: int = 2
 ) -> int:
-    """Store frames as a clip.
+    """Write frames as a clip.
 
     Args:
         path: the file to write, overwritten.
         frames: N of (H, W) uint16 millimetres, 0 where missing, without range noise.
         camera: their intrinsics.
         fps: playback rate, Hz.
-        step: millimetres per stored unit.  The default's rounding error (0.6 mm) drowns in the
-            sensor's noise and saves a sixth of the file.
+        step: millimetres per stored unit.  The default's rounding error (0.6 mm) is below the
+            sensor's noise and makes the file one sixth smaller.
 
     Returns:
         The file's size in bytes.
 
     Raises:
-        SourceError: frames of another size than the camera's.
+        SourceError: a frame does not have the camera's size.
     """
     header = ClipHeader(camera, float(fps), len(frames), step)
     previous = np.zeros((camera.height, camera.width), dtype="<u2")
@@ -99,7 +99,7 @@ def write_clip(
         file.write(_MAGIC + json.dumps(asdict(header)).encode() + b"\n")
         for frame in frames:
             check_size(frame, camera, "a frame of the clip")
-            # Rounded so that no measurement becomes 0, which means missing.
+            # Valid depth must not be rounded to 0, which means missing.
             units = (frame.astype(np.uint32) + step // 2) // step
             units = np.clip(units, frame > 0, np.iinfo(np.uint16).max // step)
             stored = units.astype("<u2")
@@ -110,10 +110,10 @@ def write_clip(
 
 
 def read_clip(path: Path, noise: bool = True) -> Clip:
-    """Open a clip; its frames are read when iterated.
+    """Open a clip; frames are read on iteration.
 
     Raises:
-        SourceError: missing file, or not a clip.
+        SourceError: the file is missing or not a clip.
     """
     try:
         with path.open("rb") as file:
@@ -122,43 +122,43 @@ def read_clip(path: Path, noise: bool = True) -> Clip:
         raise SourceError(f"cannot read the clip {path}: {error.strerror}") from error
     try:
         if magic != _MAGIC:
-            raise ValueError("it does not begin as one")
+            raise ValueError("wrong file signature")
         fields = json.loads(line)
         header = ClipHeader(**{**fields, "camera": Camera(**fields["camera"])})
         if header.fps <= 0 or header.count < 1 or header.step < 1:
-            raise ValueError(f"wrong numbers in {header}")
+            raise ValueError(f"invalid values in {header}")
     except (ValueError, KeyError, TypeError, CameraError) as error:
         raise SourceError(f"{path} is not a clip of this version: {error}") from error
     return Clip(path, header, noise)
 
 
 def builtin_clip() -> Clip:
-    """The clip that ships with the package.
+    """The clip installed with the package.
 
     Raises:
-        SourceError: an installation without it.
+        SourceError: the file is not installed.
     """
     if not BUILTIN.exists():
         raise SourceError(
-            f"the built-in clip {BUILTIN.name} is missing from this installation: reinstall the "
-            "package, or name a SOURCE of your own"
+            f"the built-in clip {BUILTIN.name} is missing: reinstall the package or "
+            "pass another SOURCE"
         )
     return read_clip(BUILTIN)
 
 
 def with_sensor_noise(frame: NDArray[np.uint16], index: int) -> NDArray[np.uint16]:
-    """Add a time-of-flight sensor's range noise, the same for the same index.
+    """Add the range noise of a time-of-flight sensor; deterministic for each index.
 
-    Gaussian, with the standard deviation that Fankhauser et al. measured for the Kinect v2 on a
-    surface that faces it ("Kinect v2 for mobile robot navigation: evaluation and modeling", ICAR
-    2015): 1.5 - 0.5 z + 0.3 z^2 mm for z in metres, so 1.3 mm at 1 m and 4.3 mm at 4 m.
+    Gaussian, with the standard deviation that Fankhauser et al. measured for a Kinect v2 and a
+    surface perpendicular to its axis ("Kinect v2 for mobile robot navigation: evaluation and
+    modeling", ICAR 2015): 1.5 - 0.5 z + 0.3 z^2 mm for z in metres: 1.3 mm at 1 m, 4.3 mm at 4 m.
 
     Args:
         frame: (H, W) uint16 millimetres, 0 where missing.
-        index: the frame's number in its clip.
+        index: index of the frame in the clip.
 
     Returns:
-        (H, W) uint16 millimetres, whole as the sensor gives them; missing pixels stay missing.
+        (H, W) uint16 millimetres; missing pixels stay missing.
     """
     rng = np.random.default_rng((_NOISE_SEED, index))
     z = frame.astype(np.float32) * np.float32(1e-3)

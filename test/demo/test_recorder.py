@@ -1,4 +1,4 @@
-"""The recorder: numbers, film and bag of messages that really crossed DDS."""
+"""The recorder: statistics, frames and bag of messages received over DDS."""
 
 import array
 
@@ -13,18 +13,18 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import Marker, MarkerArray
 
 from depth_pose_ros.core.tracking.person_tracker import Person
-from depth_pose_ros.demo.bag_writer import BagWriter
 from depth_pose_ros.demo.playback import CAMERA_INFO_TOPIC, DEPTH_TOPIC, camera_info
 from depth_pose_ros.demo.recorder import (
     JOINTS_TOPIC,
     MARKERS_TOPIC,
     TF_TOPIC,
     TOPICS,
+    BagWriter,
     Recorder,
-    people_in,
+    skeletons_from_cloud,
 )
+from depth_pose_ros.demo.recording import Latency
 from depth_pose_ros.demo.sources import open_source
-from depth_pose_ros.demo.statistics import Latency
 from depth_pose_ros.ros.messages import cloud
 from helpers.demo_scene import CAMERA, scene
 from helpers.poses import standing
@@ -71,7 +71,7 @@ def recorded(ros, tmp_path):
         ros.spin_until(recorder.sees_all_publishers, "the publishers")
         assert not publishers[DEPTH_TOPIC].get_subscription_count()
         assert not recorder.caught_up
-        recorder.listen_to_camera()
+        recorder.subscribe_to_camera()
         for publisher in publishers.values():
             ros.wait_for_subscribers(publisher)
         for index in range(FRAMES):
@@ -88,19 +88,19 @@ def recorded(ros, tmp_path):
     return recorder, tmp_path / "outputs"
 
 
-def test_numbers_film_and_bag_are_those_of_the_messages(recorded):
+def test_statistics_frames_and_bag_match_the_messages(recorded):
     recorder, path = recorded
     for topic in TOPICS:
         count, rate = recorder.statistics.traffic(topic)
         assert (count, rate) == (FRAMES, pytest.approx(10.0))
     assert recorder.statistics.latency() == Latency(pytest.approx(0.03), pytest.approx(0.03))
-    assert recorder.statistics.people() == {0: 2, 1: 1, 2: 1}
+    assert recorder.statistics.people_counts() == {0: 2, 1: 1, 2: 1}
 
-    shots = recorder.film.shots
-    assert [shot.stamp for shot in shots] == [1000 * 10**9 + i * 10**8 for i in range(FRAMES)]
-    assert [len(shot.people) for shot in shots] == [0, 1, 2, 0]
-    np.testing.assert_array_equal(shots[1].depth, scene(1))
-    np.testing.assert_allclose(shots[1].people[0].joints, standing().joints)
+    frames = recorder.sampler.frames
+    assert [shot.stamp for shot in frames] == [1000 * 10**9 + i * 10**8 for i in range(FRAMES)]
+    assert [len(shot.people) for shot in frames] == [0, 1, 2, 0]
+    np.testing.assert_array_equal(frames[1].depth, scene(1))
+    np.testing.assert_allclose(frames[1].people[0].joints, standing().joints)
 
     with AnyReader([path]) as reader:  # without default types: the definitions are embedded
         names = {topic: name for topic, (_, name) in TOPICS.items()}
@@ -115,37 +115,37 @@ def test_numbers_film_and_bag_are_those_of_the_messages(recorded):
     joints = deserialize_message(by_topic[JOINTS_TOPIC][2][2], PointCloud2)
     assert joints == messages(2)[JOINTS_TOPIC]
     assert by_topic[TF_TOPIC][3][1] == 1000_330_000_000
-    # What the demo wrote, the demo plays.
+    # The written bag is a valid source.
     assert len(list(open_source(str(path)))) == FRAMES // 2
 
 
-def test_what_is_taken_back_is_no_frame(ros, tmp_path):
+def test_cleared_output_is_not_counted_as_a_frame(ros, tmp_path):
     names = {topic: name for topic, (_, name) in TOPICS.items()}
     with BagWriter(tmp_path / "outputs", names) as bag:
         recorder = ros.add(Recorder(bag, clock=lambda: 1000.2))
         publisher = ros.node().create_publisher(PointCloud2, JOINTS_TOPIC, 10)
         ros.wait_for_subscribers(publisher)
         publisher.publish(messages(1)[JOINTS_TOPIC])
-        publisher.publish(cloud(header(1), [], 0.0))  # as when the camera has gone
+        publisher.publish(cloud(header(1), [], 0.0))  # cleared after a camera timeout
         ros.spin_until(
             lambda: recorder.statistics.traffic(JOINTS_TOPIC).messages == 2, "both messages"
         )
-    assert recorder.statistics.people() == {1: 1}
+    assert recorder.statistics.people_counts() == {1: 1}
     assert recorder.statistics.latency() == Latency(pytest.approx(0.1), pytest.approx(0.1))
 
 
-def test_joints_that_were_left_out_are_unknown():
+def test_missing_joints_are_nan():
     pose = standing()
     pose.confidence[:5] = 0.1
     made = cloud(header(0), [Person(7, pose)], min_confidence=0.5)
-    (found,) = people_in(made)
+    (found,) = skeletons_from_cloud(made)
     assert found.id == 7
     assert np.isnan(found.joints[:5]).all() and not found.confidence[:5].any()
     np.testing.assert_allclose(found.joints[5:], pose.joints[5:])
     np.testing.assert_allclose(found.confidence[5:], pose.confidence[5:])
 
 
-def test_a_bag_that_cannot_be_written_is_an_error_of_the_one_who_closes_it(tmp_path):
+def test_write_error_is_raised_by_close(tmp_path):
     bag = BagWriter(tmp_path / "outputs", {"/tf": "tf2_msgs/msg/TFMessage"})
     bag.write("/unknown", 0, b"")
     with pytest.raises(KeyError, match="unknown"):

@@ -1,4 +1,4 @@
-"""The whole demo as its own processes over real DDS, with the real node and a fake estimator."""
+"""The demo as a process, with the real node and a fake estimator."""
 
 import os
 import signal
@@ -79,10 +79,10 @@ class Demo:
         for line in self.process.stdout:
             if what in line:
                 return
-        pytest.fail(f"the demo ended without saying {what!r}: {self.finish()}")
+        pytest.fail(f"the demo ended without printing {what!r}: {self.finish()}")
 
 
-def test_the_demo_leaves_numbers_pictures_and_a_recording(source, tmp_path):
+def test_demo_writes_summary_pictures_and_bag(source, tmp_path):
     demo = Demo("demo", tmp_path, "--source", str(source))
     code, out, err = demo.finish()
     assert (code, err) == (0, ""), out
@@ -104,8 +104,8 @@ def test_the_demo_leaves_numbers_pictures_and_a_recording(source, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_ctrl_c_or_a_closed_terminal_ends_everything(source, tmp_path, number):
-    # As a still image it would last for minutes.
+def test_sigint_or_sighup_stops_all_processes(source, tmp_path, number):
+    # Long enough to be interrupted.
     (source / "camera.yaml").write_text(CAMERA_YAML + "fps: 0.1\n")
     demo = Demo("demo", tmp_path, "--source", str(source))
     demo.wait_for("playing")
@@ -118,10 +118,10 @@ def test_ctrl_c_or_a_closed_terminal_ends_everything(source, tmp_path, number):
     assert len(logs) == 2 and not any("Traceback" in log for log in logs)
 
 
-def test_ctrl_c_while_the_node_starts_ends_everything(source, tmp_path):
+def test_sigint_during_start_stops_all_processes(source, tmp_path):
     demo = Demo("demo", tmp_path, "--source", str(source))
     demo.wait_for("starting the node")
-    time.sleep(0.2)  # anywhere in their start will do
+    time.sleep(0.2)  # during the start of the processes
     demo.process.send_signal(signal.SIGINT)
     code, _, err = demo.finish()
     assert (code, err) == (0, "")
@@ -134,36 +134,36 @@ def test_ctrl_c_while_the_node_starts_ends_everything(source, tmp_path):
         ("demo-dies", ("the node ended with exit code 7", "something is badly wrong")),
     ],
 )
-def test_a_failing_node_is_reported_in_its_own_words(source, tmp_path, kind, texts):
+def test_node_failure_is_reported_with_its_log(source, tmp_path, kind, texts):
     code, _, err = Demo(kind, tmp_path, "--source", str(source)).finish()
     assert code == 1
     assert err.startswith("error: ") and "Traceback" not in err
     assert all(text in err for text in texts)
 
 
-def test_a_frame_that_breaks_ends_the_demo(source, tmp_path):
+def test_unreadable_frame_stops_the_demo(source, tmp_path):
     (source / "003.png").write_bytes(b"no image")
     code, _, err = Demo("demo", tmp_path, "--source", str(source)).finish()
     assert code == 1
-    assert "the player stopped" in err and "003.png cannot be read" in err
+    assert "the player failed" in err and "003.png cannot be read" in err
 
 
-def test_a_bad_source_starts_nothing(tmp_path):
+def test_invalid_source_starts_no_process(tmp_path):
     code, _, err = Demo("demo", tmp_path, "--source", str(tmp_path / "nothing")).finish()
     assert code == 1
     assert err.startswith("error: ") and err.count("\n") == 1
     assert not (tmp_path / "output").exists()
 
 
-def test_a_missing_library_is_named(monkeypatch, capsys):
-    for name in ("command", "session", "recorder", "bag_writer"):
+def test_missing_module_is_named(monkeypatch, capsys):
+    for name in ("command", "session", "recorder"):
         monkeypatch.delitem(sys.modules, f"depth_pose_ros.demo.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "rosbags.rosbag2", None)
     assert main() == 1
-    assert capsys.readouterr().err.startswith("error: the demo needs the Python module rosbags")
+    assert capsys.readouterr().err.startswith("error: the demo requires the Python module rosbags")
 
 
-def test_an_earlier_recording_is_replaced_but_nothing_else(tmp_path):
+def test_clear_bag_deletes_only_a_bag(tmp_path):
     folder = tmp_path / "outputs"
     clear_bag(folder)
     folder.mkdir()
@@ -173,6 +173,6 @@ def test_an_earlier_recording_is_replaced_but_nothing_else(tmp_path):
     assert not folder.exists()
     folder.mkdir()
     (folder / "thesis.tex").touch()
-    with pytest.raises(DemoError, match="in the way"):
+    with pytest.raises(DemoError, match="not an earlier recording"):
         clear_bag(folder)
     assert (folder / "thesis.tex").exists()

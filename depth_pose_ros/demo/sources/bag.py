@@ -1,4 +1,8 @@
-"""A rosbag2 recording (SQLite or MCAP) as a depth source, read without ROS."""
+"""A rosbag2 recording (SQLite or MCAP) as a depth source, read without ROS.
+
+Images are decoded here because rosbags-image ignores row padding (``step``) and reduces compressed
+images to 8 bits.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,21 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_pose_ros.core import compressed_depth
 from depth_pose_ros.core.calibration import Calibration, CalibrationError, calibrate
 from depth_pose_ros.core.camera import Camera, CameraError
-from depth_pose_ros.core.depth import DepthError
-from depth_pose_ros.demo.bag_images import decode
-from depth_pose_ros.demo.camera_file import read_camera_file
-from depth_pose_ros.demo.frames import (
+from depth_pose_ros.core.depth import DepthError, check_layout, to_metres
+from depth_pose_ros.demo.sources.base import (
     DEFAULT_FPS,
     DepthFrame,
     SourceError,
     check_size,
     millimetres,
 )
+from depth_pose_ros.demo.sources.camera_file import read_camera_file
 
 if TYPE_CHECKING:
     from rosbags.highlevel import AnyReader
@@ -32,7 +37,7 @@ _CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 
 @dataclass(frozen=True)
 class Bag:
-    """The depth images of one topic of a bag, rectified, paced by the bag's own clock."""
+    """The rectified depth images of one topic of a bag, with their times of recording."""
 
     name: str
     calibration: Calibration
@@ -49,7 +54,7 @@ class Bag:
         return self.count
 
     def __iter__(self) -> Iterator[DepthFrame]:
-        with _opened(self.path) as reader:
+        with _open_reader(self.path) as reader:
             for connection, stamp, data in reader.messages(_connections(reader, self.topic)):
                 try:
                     metres = _decoded(reader, connection, data)
@@ -60,61 +65,61 @@ class Bag:
 
 
 def is_bag(path: Path) -> bool:
-    """Whether a path looks like a rosbag2 recording: a storage file or a folder that holds one."""
+    """Whether a path is a rosbag2 recording: a storage file or a folder that contains one."""
     if path.is_dir():
         return (path / "metadata.yaml").exists() or bool(_storage_files(path))
     return path.suffix in (".mcap", ".db3")
 
 
 def open_bag(path: Path, topic: str | None = None, camera_file: Path | None = None) -> Bag:
-    """Detection the depth topic and its intrinsics; the images themselves are read when iterated.
+    """Find the depth topic and its intrinsics; images are read on iteration.
 
     Args:
         path: a rosbag2 folder, or a .mcap or .db3 file.
-        topic: the depth topic; by default the first one, rectified topics first, whose first
-            message is a depth image and whose intrinsics are known.
-        camera_file: intrinsics for a bag without camera_info; its images count as rectified.
+        topic: depth topic; by default the first topic with depth images and known intrinsics,
+            rectified topics first.
+        camera_file: intrinsics for a bag without camera_info; its images must be rectified.
 
     Raises:
-        SourceError: unreadable bag, no depth topic, or no intrinsics.
+        SourceError: the bag is unreadable, or has no depth topic or no intrinsics.
     """
-    with _opened(path) as reader:
-        refused: SourceError | None = None
+    with _open_reader(path) as reader:
+        first_error: SourceError | None = None
         for candidate, (height, width) in _depth_topics(reader, path, topic).items():
             try:
                 calibration = _calibration(reader, candidate, width, height, path, camera_file)
             except SourceError as error:
-                refused = refused or error
+                first_error = first_error or error
                 continue
             count = sum(c.msgcount for c in _connections(reader, candidate))
             seconds = reader.duration * 1e-9
             fps = count / seconds if count > 1 and seconds > 0 else DEFAULT_FPS
             name = f"{candidate} of the bag {path}"
             return Bag(name, calibration, fps, path, candidate, count)
-    raise refused or SourceError(f"{path} holds no depth images")
+    raise first_error or SourceError(f"{path} contains no depth images")
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator["AnyReader"]:
+def _open_reader(path: Path) -> Iterator["AnyReader"]:
     try:
         from rosbags.highlevel import AnyReader, AnyReaderError
         from rosbags.rosbag2 import ReaderError
         from rosbags.typesys import Stores, get_typestore
     except ImportError as error:
         raise SourceError(
-            f"{path} is a bag, which needs rosbags: `pip install rosbags` (`make setup` does)"
+            f"{path} is a bag, which requires rosbags: `pip install rosbags` or `make setup`"
         ) from error
     files = _storage_files(path) if path.is_dir() else []
     if path.is_dir() and not (path / "metadata.yaml").exists() and len(files) == 1:
-        path = files[0]  # a recording that was cut off has no metadata.yaml
+        path = files[0]  # an interrupted recording has no metadata.yaml
     try:
-        # SQLite bags before Iron embed no definitions; the messages read here never changed since.
+        # SQLite bags before Iron have no message definitions; those used here have not changed.
         with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE)) as reader:
             yield reader
     except (AnyReaderError, ReaderError, OSError) as error:
         raise SourceError(
-            f"the bag {path} cannot be read: {error} Was the recording ended properly? "
-            "`ros2 bag reindex` may mend it"
+            f"the bag {path} cannot be read: {error} If the recording was not ended properly, "
+            "`ros2 bag reindex` may repair it"
         ) from error
 
 
@@ -137,28 +142,28 @@ def _first(reader: "AnyReader", connection: "Connection") -> bytes | None:
 def _depth_topics(reader: "AnyReader", path: Path, topic: str | None) -> dict[str, tuple[int, ...]]:
     """Depth topics and their image sizes (H, W), rectified topics first.
 
-    What an image holds shows only in its message, so the first one of every topic is read.
+    The encoding is known only from a message, so the first message of every topic is read.
     """
-    found: dict[str, tuple[int, ...]] = {}
-    refused = []
+    shapes: dict[str, tuple[int, ...]] = {}
+    errors = []
     for connection in reader.connections:
         if connection.msgtype not in _IMAGES or topic not in (None, connection.topic):
             continue
         data = _first(reader, connection)
         try:
             if data is not None:
-                found.setdefault(connection.topic, _decoded(reader, connection, data).shape)
+                shapes.setdefault(connection.topic, _decoded(reader, connection, data).shape)
         except DepthError as error:
-            refused.append(f"{connection.topic}: {error}")
-    if not found:
-        held = ", ".join(sorted({f"{c.topic} ({c.msgtype})" for c in reader.connections}))
+            errors.append(f"{connection.topic}: {error}")
+    if not shapes:
+        contents = ", ".join(sorted({f"{c.topic} ({c.msgtype})" for c in reader.connections}))
         raise SourceError(
             f"{path} has no depth images{f' on {topic}' if topic else ''} (16UC1, mono16 or 32FC1, "
-            f"or 16-bit PNG or TIFF); it holds {held or 'nothing'}. " + "; ".join(refused)
+            f"or 16-bit PNG or TIFF); it contains {contents or 'nothing'}. " + "; ".join(errors)
         )
-    # "infra" and the like carry 16 bits too; a compressed twin sorts after its raw topic.
-    order = sorted(found, key=lambda name: ("depth" not in name, "rect" not in name, name))
-    return {name: found[name] for name in order}
+    # Infrared images have 16 bits too; a compressed topic is sorted after its raw topic.
+    order = sorted(shapes, key=lambda name: ("depth" not in name, "rect" not in name, name))
+    return {name: shapes[name] for name in order}
 
 
 def _calibration(
@@ -173,7 +178,7 @@ def _calibration(
         camera = read_camera_file(camera_file).camera
         return Calibration(camera, undistortion=None, ignored_distortion=False)
     infos = {c.topic: c for c in reader.connections if c.msgtype == _CAMERA_INFO and c.msgcount}
-    # <camera>/<image> and <camera>/<image>/<transport> go with <camera>/camera_info.
+    # <camera>/camera_info belongs to <camera>/<image> and <camera>/<image>/<transport>.
     for namespace in (topic.rsplit("/", 1)[0], topic.rsplit("/", 2)[0]):
         connection = infos.get(f"{namespace}/camera_info")
         data = None if connection is None else _first(reader, connection)
@@ -185,6 +190,36 @@ def _calibration(
         except (CalibrationError, CameraError) as error:
             raise SourceError(f"{path}, {connection.topic}: {error}") from error
     raise SourceError(
-        f"{path} has no camera_info beside {topic} (CameraInfo topics: "
-        f"{', '.join(infos) or 'none'}): give the intrinsics with --camera (make: CAMERA=...)"
+        f"{path} has no camera_info for {topic} (CameraInfo topics: "
+        f"{', '.join(infos) or 'none'}): pass the intrinsics with --camera (make: CAMERA=...)"
     )
+
+
+def decode(message: Any) -> NDArray[np.float32]:
+    """Decode a sensor_msgs Image or CompressedImage to (H, W) float32 metres, 0 where missing.
+
+    Raises:
+        DepthError: unsupported encoding, or fewer bytes than the header implies.
+    """
+    return _decode_compressed(message) if hasattr(message, "format") else _decode_raw(message)
+
+
+def _decode_raw(message: Any) -> NDArray[np.float32]:
+    height, width, step = int(message.height), int(message.width), int(message.step)
+    check_layout(message.encoding, width, height, step, len(message.data))
+    dtype = np.dtype("f4" if message.encoding == "32FC1" else "u2")
+    dtype = dtype.newbyteorder(">" if message.is_bigendian else "<")
+    image: NDArray[Any] = np.ndarray(
+        (height, width), dtype, buffer=message.data, strides=(step, dtype.itemsize)
+    )
+    return to_metres(image, message.encoding)
+
+
+def _decode_compressed(message: Any) -> NDArray[np.float32]:
+    if "compressedDepth" in message.format:
+        return compressed_depth.decode(message.format, message.data)
+    data = np.frombuffer(message.data, np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    if image is None or image.dtype != np.uint16 or image.ndim != 2:
+        raise DepthError(f"{message.format!r} images do not have one 16-bit channel")
+    return to_metres(image, "16UC1")

@@ -1,4 +1,4 @@
-"""The demo's pictures: depth with skeletons beside the 3-D view, still and moving."""
+"""Still pictures and an animation: skeletons on the depth image, beside the 3-D view."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,29 +21,29 @@ from depth_pose_ros.core.drawing import (
     draw_skeleton,
     side_view,
 )
-from depth_pose_ros.demo.film import Shot
+from depth_pose_ros.demo.recording import RecordedFrame
 
-STILLS = 6  #: pictures left behind
+STILLS = 6  #: number of still pictures
 ANIMATION = "skeletons.gif"
-#: Height of the pictures; small images are enlarged to it, large ones reduced.
+#: Height of the pictures in pixels; depth images are scaled to it.
 HEIGHT = 424
 _ANIMATION_SCALE = 0.72
 _ANIMATION_GREYS = 32
-_NO_DITHER: Any = 0  # Image.Dither.NONE, but Ubuntu 22.04's Pillow knows only the number
-#: No frame of the animation stands longer, in ms: a long recording is shown in fast motion.
-_LONGEST_FRAME = 200
-#: Surface points farther than this from every joint, in metres, are not the person's.
-_NEAR_JOINT = 0.25
+_NO_DITHER: Any = 0  # Image.Dither.NONE is missing in Ubuntu 22.04's Pillow
+#: Maximum duration of a frame of the animation, ms; long recordings are played faster.
+_MAX_FRAME_DURATION = 200
+#: Metres: surface points within this distance of a joint are drawn.
+_MAX_JOINT_DISTANCE = 0.25
 _POINT_STEP = 3
 _DEFAULT_BOUNDS = Bounds((-1.5, -1.2, 1.0), (1.5, 1.2, 4.0))
 
 
 class View(NamedTuple):
-    """What all pictures of a recording have in common, so that a film does not jump.
+    """Parameters shared by all pictures of a recording.
 
     Attributes:
-        near, far: metres, the ends of the depth image's grey scale.
-        bounds: what the 3-D view shows.
+        near, far: metres, limits of the depth image's gray scale.
+        bounds: the volume of the 3-D view.
     """
 
     near: float
@@ -51,95 +51,99 @@ class View(NamedTuple):
     bounds: Bounds
 
 
-def write_pictures(folder: Path, shots: Sequence[Shot], camera: Camera) -> list[Path]:
+def write_pictures(folder: Path, frames: Sequence[RecordedFrame], camera: Camera) -> list[Path]:
     """Write :data:`STILLS` pictures ``frame_000N.png`` and :data:`ANIMATION`.
 
     Args:
-        folder: where to; it exists.
-        shots: in order of time.
+        folder: existing output folder.
+        frames: in temporal order.
         camera: the depth images' intrinsics.
 
     Returns:
-        The files, stills first; none where there are no shots.
+        The files, stills first; empty without frames.
     """
-    if not shots:
+    if not frames:
         return []
-    view = common_view(shots)
-    # Those with the most people first, if some are empty: they are what there is to see.
-    crowd = max(len(shot.people) for shot in shots)
-    worth = [shot for shot in shots if len(shot.people) == crowd]
-    chosen = np.unique(np.linspace(0, len(worth) - 1, STILLS).round().astype(int))
+    view = view_of(frames)
+    # Stills are chosen from the frames with the largest number of people.
+    max_people = max(len(frame.people) for frame in frames)
+    candidates = [frame for frame in frames if len(frame.people) == max_people]
+    chosen = np.unique(np.linspace(0, len(candidates) - 1, STILLS).round().astype(int))
     files = []
     for number, i in enumerate(chosen.tolist(), start=1):
         files.append(folder / f"frame_{number:04d}.png")
-        cv2.imwrite(str(files[-1]), picture(worth[i], camera, view))
+        cv2.imwrite(str(files[-1]), render(candidates[i], camera, view))
     files.append(folder / ANIMATION)
-    _write_animation(files[-1], shots, camera, view)
+    _write_animation(files[-1], frames, camera, view)
     return files
 
 
-def picture(shot: Shot, camera: Camera, view: View) -> Image:
-    """One shot: skeletons over the depth image, beside it the same in 3-D.
+def render(frame: RecordedFrame, camera: Camera, view: View) -> Image:
+    """Draw the skeletons on the depth image, with the 3-D view to the right.
 
     Returns:
         (HEIGHT, W, 3) uint8 BGR.
     """
-    metres = shot.depth.astype(np.float32) * np.float32(1e-3)
+    metres = frame.depth.astype(np.float32) * np.float32(1e-3)
     scale = HEIGHT / camera.height
     width = round(camera.width * scale)
     image = cv2.resize(
         colorize(metres, view.near, view.far), (width, HEIGHT), interpolation=cv2.INTER_NEAREST
     )
     left: Image = np.asarray(image, dtype=np.uint8)
-    for person in shot.people:
-        # Pixel (0, 0) is a pixel's centre, so scaling an image moves it by half a pixel.
+    for person in frame.people:
+        # Pixel coordinates refer to pixel centers: scaling needs an offset of half a pixel.
         pixels = (camera.project(person.joints) + 0.5) * scale - 0.5
         draw_skeleton(left, pixels, person.confidence, person.id)
-    points = _surface(metres, camera, shot)
-    return np.hstack((left, side_view(shot.people, view.bounds, points, (HEIGHT, 320))))
+    points = _surface(metres, camera, frame)
+    return np.hstack((left, side_view(frame.people, view.bounds, points, (HEIGHT, 320))))
 
 
-def common_view(shots: Sequence[Shot]) -> View:
-    """Grey scale and bounds that suit all shots."""
-    some = [shot.depth[::4, ::4] for shot in shots[:: max(1, len(shots) // 8)]]
-    valid = np.concatenate([depth[depth > 0] for depth in some])
+def view_of(frames: Sequence[RecordedFrame]) -> View:
+    """Compute gray scale and bounds for all frames."""
+    samples = [frame.depth[::4, ::4] for frame in frames[:: max(1, len(frames) // 8)]]
+    valid = np.concatenate([depth[depth > 0] for depth in samples])
     near, far = np.percentile(valid, (1, 99)) * 1e-3 if len(valid) else (0.5, 4.0)
-    joints = [person.joints for shot in shots for person in shot.people]
+    joints = [person.joints for frame in frames for person in frame.people]
     points = np.concatenate(joints) if joints else np.empty((0, 3))
     points = points[np.isfinite(points).all(axis=1)]
     if not len(points):
         return View(float(near), float(far), _DEFAULT_BOUNDS)
-    # A single joint gone astray must not shrink everybody.
+    # Percentiles, so that an outlier does not enlarge the volume.
     low, high = np.percentile(points, (1, 99), axis=0) + np.array(((-0.25,), (0.25,)))
     low, high = np.floor(low * 4) / 4, np.ceil(high * 4) / 4
     bounds = Bounds((low[0], low[1], low[2]), (high[0], high[1], high[2]))
     return View(float(near), float(far), bounds)
 
 
-def _surface(metres: NDArray[np.float32], camera: Camera, shot: Shot) -> NDArray[np.float64]:
-    """(N, 3) measured points near the people, in the camera's optical frame."""
+def _surface(
+    metres: NDArray[np.float32], camera: Camera, frame: RecordedFrame
+) -> NDArray[np.float64]:
+    """Surface points near joints: (N, 3) metres in the camera's optical frame."""
     step = max(1, round(_POINT_STEP * camera.height / HEIGHT))
     v, u = np.mgrid[0 : metres.shape[0] : step, 0 : metres.shape[1] : step]
     depth = metres[::step, ::step]
     points = camera.back_project(np.stack((u, v), axis=-1)[depth > 0], depth[depth > 0])
     near = np.zeros(len(points), dtype=bool)
-    for person in shot.people:
+    for person in frame.people:
         for joint in person.joints[np.isfinite(person.joints).all(axis=1)]:
-            near |= np.square(points - joint).sum(axis=1) < _NEAR_JOINT**2
+            near |= np.square(points - joint).sum(axis=1) < _MAX_JOINT_DISTANCE**2
     return points[near]
 
 
-def _write_animation(path: Path, shots: Sequence[Shot], camera: Camera, view: View) -> None:
-    frames = []
-    for shot in shots:
-        full = picture(shot, camera, view)
+def _write_animation(
+    path: Path, frames: Sequence[RecordedFrame], camera: Camera, view: View
+) -> None:
+    images = []
+    for frame in frames:
+        full = render(frame, camera, view)
         size = (round(full.shape[1] * _ANIMATION_SCALE), round(HEIGHT * _ANIMATION_SCALE))
         small = cv2.resize(full, size, interpolation=cv2.INTER_AREA)
-        frames.append(PillowImage.fromarray(np.ascontiguousarray(small[:, :, ::-1])))
+        images.append(PillowImage.fromarray(np.ascontiguousarray(small[:, :, ::-1])))
     palette = _palette()
-    flat = [frame.quantize(palette=palette, dither=_NO_DITHER) for frame in frames]
-    gaps = np.diff([shot.stamp for shot in shots]) * 1e-6
-    durations = np.clip(np.append(gaps, gaps[-1] if len(gaps) else 1000), 20, _LONGEST_FRAME)
+    flat = [image.quantize(palette=palette, dither=_NO_DITHER) for image in images]
+    gaps = np.diff([frame.stamp for frame in frames]) * 1e-6
+    durations = np.clip(np.append(gaps, gaps[-1] if len(gaps) else 1000), 20, _MAX_FRAME_DURATION)
     flat[0].save(
         path,
         save_all=True,
@@ -151,9 +155,9 @@ def _write_animation(path: Path, shots: Sequence[Shot], camera: Camera, view: Vi
 
 
 def _palette() -> PillowImage.Image:
-    """The animation's colors: greys for the depth, the bones', and those in between at edges.
+    """Make the fixed palette: grays, bone colors and their blends for antialiased edges.
 
-    One chosen by a picture's content would spend all on the depth, and flicker.
+    An adaptive palette would use all its colors for the depth image, and flicker.
     """
     colors = [(grey,) * 3 for grey in np.linspace(20, 225, _ANIMATION_GREYS).astype(int).tolist()]
     colors.append(MISSING)

@@ -1,4 +1,4 @@
-"""Camera intrinsics from a YAML file: our short form or ROS's camera_info calibration file."""
+"""Camera intrinsics from a YAML file in the short form or in ROS's calibration format."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from depth_pose_ros.core.camera import Camera, CameraError
-from depth_pose_ros.demo.frames import DEFAULT_FPS, SourceError
+from depth_pose_ros.demo.sources.base import DEFAULT_FPS, SourceError
 
 _HELP = (
     "Write `fx`, `fy`, `cx`, `cy`, `width`, `height` (pixels) and, if known, `fps`, "
@@ -15,7 +15,7 @@ _HELP = (
 
 
 class CameraFile(NamedTuple):
-    """What a camera file says: intrinsics, and the playback rate in Hz."""
+    """Intrinsics, and the playback rate in Hz."""
 
     camera: Camera
     fps: float
@@ -27,10 +27,10 @@ def read_camera_file(path: Path) -> CameraFile:
     The short form has the keys fx, fy, cx, cy, width, height, optional fps and optional unit,
     which must be mm.  The ROS form is that of ``camera_calibration_parsers``: image_width,
     image_height and projection_matrix.data or camera_matrix.data, row major.  The images are
-    taken as rectified, so the projection matrix counts where there is one.
+    assumed to be rectified, so the projection matrix is preferred.
 
     Raises:
-        SourceError: the file is missing, not YAML, incomplete, or holds no working camera.
+        SourceError: the file is missing, not YAML, incomplete, or defines an invalid camera.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -39,12 +39,12 @@ def read_camera_file(path: Path) -> CameraFile:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SourceError(f"the camera file {path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
-        raise SourceError(f"the camera file {path} holds no keys. {_HELP}")
+        raise SourceError(f"the camera file {path} has no keys. {_HELP}")
     try:
         fields = _ros_form(content) if "image_width" in content else content
         unit = fields.get("unit", "mm")
         if unit != "mm":
-            raise SourceError(f"{path}: depth unit {unit!r} is not supported, only mm: convert it")
+            raise SourceError(f"{path}: depth unit {unit!r} is not supported, only mm")
         camera = Camera(
             fx=float(fields["fx"]),
             fy=float(fields["fy"]),
@@ -55,11 +55,13 @@ def read_camera_file(path: Path) -> CameraFile:
         )
         fps = float(fields.get("fps", DEFAULT_FPS))
     except KeyError as error:
-        raise SourceError(f"the camera file {path} lacks {error}. {_HELP}") from error
+        raise SourceError(f"the camera file {path} has no key {error}. {_HELP}") from error
     except CameraError as error:
         raise SourceError(f"the camera file {path}: {error}") from error
     except (TypeError, ValueError, IndexError) as error:
-        raise SourceError(f"the camera file {path} has a wrong value: {error}. {_HELP}") from error
+        raise SourceError(
+            f"the camera file {path} has an invalid value: {error}. {_HELP}"
+        ) from error
     if not 0.0 < fps <= 1000.0:
         raise SourceError(f"the camera file {path}: fps must be within (0, 1000], got {fps}")
     return CameraFile(camera, fps)

@@ -1,4 +1,4 @@
-"""The player: timetable, messages as a Kinect v2 driver sends them."""
+"""The player: schedule and messages."""
 
 import threading
 import time
@@ -11,19 +11,19 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 
 from depth_pose_ros.core.calibration import calibrate
-from depth_pose_ros.demo.frames import DepthFrame, SourceError
 from depth_pose_ros.demo.playback import (
     CAMERA_INFO_TOPIC,
     DEPTH_TOPIC,
-    NobodyListens,
-    Options,
+    NoSubscribers,
+    PlaybackOptions,
     Player,
     camera_info,
     play,
+    read_ahead,
     run,
-    timetable,
+    schedule,
 )
-from depth_pose_ros.demo.read_ahead import read_ahead
+from depth_pose_ros.demo.sources.base import DepthFrame, SourceError
 from helpers.demo_scene import CAMERA, scenes
 
 
@@ -44,25 +44,25 @@ class Recording:
             yield DepthFrame(stamp, depth)
 
 
-def stamps(options: Options, count: int = 100) -> list[float]:
-    return [frame.stamp for frame in islice(timetable(Recording(), options), count)]
+def stamps(options: PlaybackOptions, count: int = 100) -> list[float]:
+    return [frame.stamp for frame in islice(schedule(Recording(), options), count)]
 
 
-def test_the_timetable_keeps_the_recordings_gaps():
-    assert stamps(Options()) == pytest.approx([0.0, 0.05, 0.2])
+def test_schedule_keeps_the_recorded_intervals():
+    assert stamps(PlaybackOptions()) == pytest.approx([0.0, 0.05, 0.2])
 
 
-def test_the_duration_bounds_it():
-    assert stamps(Options(duration=0.2)) == pytest.approx([0.0, 0.05])
+def test_duration_limits_the_schedule():
+    assert stamps(PlaybackOptions(duration=0.2)) == pytest.approx([0.0, 0.05])
 
 
-def test_a_loop_goes_on_one_frame_after_the_end():
+def test_loop_restarts_after_one_frame_period():
     expected = [0.0, 0.05, 0.2, 0.25, 0.3, 0.45, 0.5]
-    assert stamps(Options(loop=True), 7) == pytest.approx(expected)
-    assert stamps(Options(loop=True, duration=0.46)) == pytest.approx(expected[:-1])
+    assert stamps(PlaybackOptions(loop=True), 7) == pytest.approx(expected)
+    assert stamps(PlaybackOptions(loop=True, duration=0.46)) == pytest.approx(expected[:-1])
 
 
-def test_reading_ahead_changes_neither_frames_nor_errors():
+def test_read_ahead_keeps_frames_and_errors():
     def broken():
         yield from Recording()
         raise SourceError("the third frame is broken")
@@ -78,7 +78,7 @@ def test_reading_ahead_changes_neither_frames_nor_errors():
             next(frames)
 
 
-def test_reading_ahead_begins_at_once_and_keeps_its_limit():
+def test_read_ahead_starts_at_once_and_keeps_its_limit():
     read: list[int] = []
 
     def counted():
@@ -94,14 +94,14 @@ def test_reading_ahead_begins_at_once_and_keeps_its_limit():
     assert len(list(frames)) == 3
 
 
-def test_camera_info_is_that_of_a_rectified_camera():
+def test_camera_info_is_of_a_rectified_camera():
     info = camera_info(CAMERA)
     for rectified in (True, False):
         calibration = calibrate(info, CAMERA.width, CAMERA.height, rectified)
         assert calibration.camera == CAMERA and calibration.undistortion is None
 
 
-def test_what_is_played_arrives_over_dds(ros):
+def test_played_frames_are_received(ros):
     player = ros.add(Player(CAMERA))
     peer = ros.node()
     images: list[Image] = []
@@ -109,7 +109,7 @@ def test_what_is_played_arrives_over_dds(ros):
     peer.create_subscription(Image, DEPTH_TOPIC, images.append, QoSProfile(depth=10))
     peer.create_subscription(CameraInfo, CAMERA_INFO_TOPIC, infos.append, QoSProfile(depth=10))
     before = time.time()
-    playing = threading.Thread(target=play, args=(player, Recording(), Options()))
+    playing = threading.Thread(target=play, args=(player, Recording(), PlaybackOptions()))
     playing.start()
     ros.spin_until(lambda: len(images) == len(infos) == 3, "three images and camera_infos")
     playing.join()
@@ -123,13 +123,13 @@ def test_what_is_played_arrives_over_dds(ros):
         assert (info.width, info.height) == (CAMERA.width, CAMERA.height)
 
 
-def test_without_subscribers_it_says_so(ros):
+def test_missing_subscribers_raise(ros):
     player = ros.add(Player(CAMERA))
-    with pytest.raises(NobodyListens, match=r"2 subscriber\(s\) of /kinect2/sd/image_depth_rect"):
-        play(player, Recording(), Options(subscribers=2, patience=0.1))
+    with pytest.raises(NoSubscribers, match=r"2 subscriber\(s\) of /kinect2/sd/image_depth_rect"):
+        play(player, Recording(), PlaybackOptions(subscribers=2, timeout=0.1))
 
 
-def test_a_bad_source_is_one_error_and_exit_code_1(capsys):
+def test_invalid_source_is_an_error_with_exit_code_1(capsys):
     assert run(["player", "--source", "nothing-here", "--ros-args", "-r", "__node:=x"]) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith("error: nothing-here does not exist")
@@ -137,7 +137,7 @@ def test_a_bad_source_is_one_error_and_exit_code_1(capsys):
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "soon"])
-def test_a_bad_duration_is_refused(value, capsys):
+def test_invalid_duration_is_rejected(value, capsys):
     with pytest.raises(SystemExit) as ended:
         run(["player", f"--duration={value}"])
     assert ended.value.code == 2

@@ -1,4 +1,4 @@
-"""What every depth source of the demo yields, and the one error a bad source gives."""
+"""The interface of a depth source, and the error raised for an unusable one."""
 
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
@@ -8,19 +8,19 @@ from numpy.typing import NDArray
 
 from depth_pose_ros.core.camera import Camera
 
-#: Playback rate of a source that does not say its own, Hz.
+#: Playback rate in Hz of a source that does not specify one.
 DEFAULT_FPS = 15.0
 
 
 class SourceError(Exception):
-    """A source that cannot be played; the message names what is wrong and what to do."""
+    """A source cannot be played; the message says why and how to correct it."""
 
 
 class DepthFrame(NamedTuple):
     """One depth image.
 
     Attributes:
-        stamp: seconds since the source's own start or epoch; only differences matter.
+        stamp: seconds since an arbitrary epoch; only differences are used.
         depth: (H, W) uint16 millimetres, 0 where missing (REP-118).
     """
 
@@ -29,11 +29,11 @@ class DepthFrame(NamedTuple):
 
 
 class DepthSource(Protocol):
-    """An iterable of frames, read lazily and as often as it is iterated."""
+    """An iterable of depth images, read lazily on every iteration."""
 
     @property
     def name(self) -> str:
-        """What is played, in words for the summary."""
+        """Description for the user."""
 
     @property
     def camera(self) -> Camera:
@@ -41,13 +41,13 @@ class DepthSource(Protocol):
 
     @property
     def fps(self) -> float:
-        """Frames a second, nominal."""
+        """Nominal frame rate, Hz."""
 
     def __len__(self) -> int:
-        """How many frames an iteration yields (for a bag: how many it announces)."""
+        """Number of frames; for a bag, the number in its metadata."""
 
     def __iter__(self) -> Iterator[DepthFrame]:
-        """Frames in order of their stamps.
+        """Iterate over the frames in order of their stamps.
 
         Raises:
             SourceError: a frame cannot be read.
@@ -62,7 +62,7 @@ def millimetres(metres: NDArray[np.floating]) -> NDArray[np.uint16]:
 
 
 def check_size(depth: NDArray[np.generic], camera: Camera, where: str) -> None:
-    """Hold a frame (H, W) against the size its camera announces.
+    """Check that a depth image (H, W) has the size of its camera.
 
     Raises:
         SourceError: the sizes differ.
@@ -70,6 +70,6 @@ def check_size(depth: NDArray[np.generic], camera: Camera, where: str) -> None:
     height, width = depth.shape
     if (width, height) != (camera.width, camera.height):
         raise SourceError(
-            f"{where} is {width} x {height} pixels, but its camera says "
-            f"{camera.width} x {camera.height}: give the camera file of this very image size"
+            f"{where} is {width} x {height} pixels, but its camera has "
+            f"{camera.width} x {camera.height}: use a camera file for this image size"
         )

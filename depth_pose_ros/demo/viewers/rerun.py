@@ -1,4 +1,4 @@
-"""The demo's recording for Rerun's viewer, on the desktop or in a browser: https://rerun.io."""
+"""Recording for the Rerun viewer, on the desktop or in a browser: https://rerun.io."""
 
 import importlib
 from collections.abc import Sequence
@@ -11,48 +11,48 @@ import numpy as np
 from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.core.drawing import CONFIDENT, Person, side_color
 from depth_pose_ros.core.skeleton import EDGES, JOINTS, NUM_JOINTS
-from depth_pose_ros.demo.film import Shot
+from depth_pose_ros.demo.recording import RecordedFrame
 
 RECORDING = "skeletons.rrd"
 _JOINT_RADIUS, _BONE_RADIUS = 0.025, 0.01  # metres
-_FAINTEST = 60  # of 255, the opacity at confidence 0
-#: Joints lie inside the body: thin points in grey let them be seen through its surface.
+_MIN_OPACITY = 60  # of 255, the opacity at confidence 0
+#: Small points keep the joints, which are inside the body, visible.
 _POINT_FILL = 0.3
 _BACKGROUND = (24, 26, 32)  # RGB
-_EYE, _LOOK_AT = (2.2, -1.0, -0.6), (0.0, 0.2, 3.0)  # metres in the camera's frame: beside it
+_EYE, _LOOK_AT = (2.2, -1.0, -0.6), (0.0, 0.2, 3.0)  # metres, camera frame
 _COLORS = [side_color(joint)[::-1] for joint in range(NUM_JOINTS)]  # RGB
 
 
-class NoRerun(Exception):
-    """rerun-sdk is not installed; the message says how it is."""
+class RerunNotInstalled(Exception):
+    """The optional package rerun-sdk is not installed."""
 
 
-def rerun() -> ModuleType:
-    """The package, which is optional.
+def import_rerun() -> ModuleType:
+    """Import the optional package rerun.
 
     Raises:
-        NoRerun: it is not there.
+        RerunNotInstalled: it is not installed.
     """
     try:
         return importlib.import_module("rerun")
     except ImportError as error:
-        raise NoRerun(
-            "VIEW=rerun needs the package rerun-sdk: .venv/bin/pip install rerun-sdk"
+        raise RerunNotInstalled(
+            "VIEW=rerun requires the package rerun-sdk: .venv/bin/pip install rerun-sdk"
         ) from error
 
 
-def write_recording(folder: Path, shots: Sequence[Shot], camera: Camera) -> Path:
-    """Write :data:`RECORDING`: depth as a cloud in space, joints and bones of everybody.
+def write_recording(folder: Path, frames: Sequence[RecordedFrame], camera: Camera) -> Path:
+    """Write :data:`RECORDING`: depth as a point cloud, joints and bones of all people.
 
     Args:
-        folder: where to; it exists.
-        shots: in order of time.
+        folder: existing output folder.
+        frames: in temporal order.
         camera: the depth images' intrinsics.
 
     Raises:
-        NoRerun: rerun-sdk is not installed.
+        RerunNotInstalled: rerun-sdk is not installed.
     """
-    rr = rerun()
+    rr = import_rerun()
     path = folder / RECORDING
     with rr.RecordingStream("depth_pose_ros") as stream:
         stream.save(path, default_blueprint=_blueprint())
@@ -67,36 +67,36 @@ def write_recording(folder: Path, shots: Sequence[Shot], camera: Camera) -> Path
             ),
             static=True,
         )
-        for shot in shots:
-            stream.set_time("stamp", timestamp=np.datetime64(shot.stamp, "ns"))
+        for frame in frames:
+            stream.set_time("stamp", timestamp=np.datetime64(frame.stamp, "ns"))
             image = rr.DepthImage(
-                shot.depth, meter=1000.0, colormap="grayscale", point_fill_ratio=_POINT_FILL
+                frame.depth, meter=1000.0, colormap="grayscale", point_fill_ratio=_POINT_FILL
             )
             stream.log("camera/depth", image)
-            # Whoever is not seen any more would stand there for ever.
+            # Entities persist in Rerun until they are cleared.
             stream.log("people", rr.Clear(recursive=True))
-            for person in shot.people:
+            for person in frame.people:
                 _log_person(rr, stream, person)
         stream.flush()
     return path
 
 
 def _blueprint() -> Any:
-    """What the viewer shows at first: the room from beside the camera, and the camera's image."""
+    """Make the layout: a 3-D view from the side and the camera image."""
     views = importlib.import_module("rerun.blueprint")
     eye = views.EyeControls3D(position=_EYE, look_target=_LOOK_AT, eye_up=(0.0, -1.0, 0.0))
-    everything = ["camera/**", "people/**"]
+    entities = ["camera/**", "people/**"]
     return views.Blueprint(
         views.Horizontal(
             views.Spatial3DView(
                 name="Room",
                 origin="/",
-                contents=everything,
+                contents=entities,
                 background=_BACKGROUND,
                 line_grid=False,
                 eye_controls=eye,
             ),
-            views.Spatial2DView(name="Camera", origin="camera", contents=everything),
+            views.Spatial2DView(name="Camera", origin="camera", contents=entities),
             column_shares=[3, 2],
         ),
         collapse_panels=True,
@@ -105,7 +105,7 @@ def _blueprint() -> Any:
 
 def _log_person(rr: ModuleType, stream: Any, person: Person) -> None:
     known = np.flatnonzero(np.isfinite(person.joints).all(axis=1)).tolist()
-    opacity = _FAINTEST + (255 - _FAINTEST) * np.clip(person.confidence, 0.0, 1.0)
+    opacity = _MIN_OPACITY + (255 - _MIN_OPACITY) * np.clip(person.confidence, 0.0, 1.0)
     colors = [(*_COLORS[joint], round(float(opacity[joint]))) for joint in range(NUM_JOINTS)]
     stream.log(
         f"people/{person.id}/joints",
