@@ -17,7 +17,7 @@ from torch.optim.swa_utils import update_bn
 
 from depth_pose_ros.core.models.fcn import build_fcn
 from depth_pose_training.configs import options
-from depth_pose_training.data.batches import CropSet
+from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.data.loader import CropLoader
 from depth_pose_training.engine import winograd
 from depth_pose_training.engine.checkpoints import CheckpointError, read, write_whole
@@ -56,7 +56,7 @@ def mean(states: Sequence[State], weights: Sequence[float]) -> State:
     return {name: of(name) for name in shapes}
 
 
-def count_anew(model: nn.Module, data: CropSet, crops: int, seed: int) -> None:
+def count_anew(model: nn.Module, data: CropDataset, crops: int, seed: int) -> None:
     """Batch normalization's means and variances, of crops as in training.
 
     Those of a mean network are not the mean of the networks' own.
@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> None:
             raise CheckpointError(
                 f"the checkpoints are not of the FCN of --config {args.config}"
             ) from error
-        count_anew(fcn, CropSet(*args.data, mapped=True), args.crops, args.seed)
+        count_anew(fcn, CropDataset(*args.data, mapped=True), args.crops, args.seed)
         state = fcn.state_dict()
     options.save(args.run, "average", args)
     write_whole(args.run / run_folder.FCN, {"model": state})

@@ -13,7 +13,7 @@ import torch
 
 from depth_pose_training.commands.evaluate_crops import STAGES, evaluate
 from depth_pose_training.configs import options
-from depth_pose_training.data.batches import CropSet
+from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.learning import run_folder
 
 _NEED = (run_folder.FCN, run_folder.JOINT_DEPTH_OFFSET, run_folder.MATCHNET, run_folder.INFERENCE)
@@ -21,13 +21,13 @@ _NEED = (run_folder.FCN, run_folder.JOINT_DEPTH_OFFSET, run_folder.MATCHNET, run
 Results = dict[str, dict[str, dict[str, float]]]
 
 
-def compare(runs: Sequence[Path], data: CropSet, limit: int) -> Results:
+def compare(runs: Sequence[Path], data: CropDataset, limit: int) -> Results:
     """All stages of every run folder on at most ``limit`` crops, evenly spread.
 
     Raises:
         RunError: a folder lacks a step.
     """
-    chosen = data.spread(limit)
+    chosen = data.evenly_spaced(limit)
     results: Results = {}
     for run in runs:
         network = run_folder.load_network(run, run_folder.kept_config(run), need=_NEED)
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = options.parse(arguments(), "compare", argv)
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
-    results = compare(args.runs, CropSet(args.data, mapped=True), args.limit)
+    results = compare(args.runs, CropDataset(args.data, mapped=True), args.limit)
     print(table(results))
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)

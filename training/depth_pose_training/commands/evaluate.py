@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from depth_pose_training.data import datasets
+from depth_pose_training.data import datasets, evenly_spaced
 from depth_pose_training.data.datasets import LabelledFrames, registry
 from depth_pose_training.data.datasets.adapter import ENOUGH_FRAMES, JointAdapter
-from depth_pose_training.data.datasets.base import read, spread
+from depth_pose_training.data.datasets.base import read
 from depth_pose_training.evaluation import metrics
 from depth_pose_training.evaluation.pictures import worst, write_pictures
 from depth_pose_training.evaluation.plots import plot_curves, plot_per_joint
@@ -83,7 +83,7 @@ def evaluate(
         adapter: also report estimates moved to the dataset's joints.
         progress: show a progress bar.
     """
-    indices = list(spread(frames, limit))
+    indices = evenly_spaced(frames, limit).tolist()
     predictions = predict(estimators, (frames[i] for i in indices), len(indices), progress)
     summaries = {name: summarize(p, frames.torso_top, adapter) for name, p in predictions.items()}
     return Evaluation(frames, indices, predictions, summaries, adapter)
@@ -93,7 +93,7 @@ def fit_adapter(
     estimator: Estimator, frames: LabelledFrames, limit: int | None = None, progress: bool = False
 ) -> JointAdapter:
     """Fit an adapter on a dataset's training frames with an estimator's own output."""
-    count = len(spread(frames, limit))
+    count = len(evenly_spaced(frames, limit))
     p = predict({"": estimator}, read(frames, limit), count, progress)[""]
     return JointAdapter.fit(p.joints, p.true_joints, p.valid)
 
@@ -181,7 +181,7 @@ def _adapter(
                 "be: give others, or --adapter none"
             )
     frames = datasets.open(args.data, args.root, **{**wanted, **training})
-    if not np.isfinite(frames[0].joints).any():
+    if not np.isfinite(frames[0].target.joints).any():
         return None  # there is nothing in space to fit to
     return fit_adapter(estimator, frames, args.adapter_frames, progress=True)
 

@@ -21,7 +21,8 @@ from tqdm import tqdm
 from depth_pose_ros.core import weights
 from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_ros.core.skeleton import JOINTS
-from depth_pose_training.data.batches import NEAREST, CropSet
+from depth_pose_training.data.batches import CropDataset
+from depth_pose_training.data.shards import MIN_JOINT_DEPTH
 from depth_pose_training.data.synthetic.samples import HIDDEN, OUTSIDE
 from depth_pose_training.evaluation.calibration import (
     BINS,
@@ -67,7 +68,7 @@ class Outcomes:
 
 
 @torch.no_grad()
-def outcomes(network: PoseNetwork, data: CropSet, indices: NDArray[np.int64]) -> Outcomes:
+def outcomes(network: PoseNetwork, data: CropDataset, indices: NDArray[np.int64]) -> Outcomes:
     """Run the whole method on some crops.  Leaves the network without calibration."""
     network.calibration.copy_(torch.tensor((1.0, 0.0)))
     confidence, right, known, visible = [], [], [], []
@@ -76,7 +77,7 @@ def outcomes(network: PoseNetwork, data: CropSet, indices: NDArray[np.int64]) ->
         pose = network(batch.crops, batch.frames)
         confidence.append(pose.confidence.double().numpy())
         right.append((pose.joints - batch.joints).norm(dim=-1).numpy() <= RIGHT)
-        known.append(batch.joints[..., 2].numpy() > NEAREST)
+        known.append(batch.joints[..., 2].numpy() > MIN_JOINT_DEPTH)
         visible.append(batch.visible.numpy())
     return Outcomes(*(np.concatenate(parts) for parts in (confidence, right, known, visible)))
 
@@ -171,13 +172,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     try:
         path = weights.resolve(args.weights)
-        network, data = weights.load(path), CropSet(*args.data)
+        network, data = weights.load(path), CropDataset(*args.data)
         calibrations = {"without": _plain(), "as stored": network.calibration.double().numpy()}
         if np.array_equal(calibrations["as stored"], calibrations["without"]):
             del calibrations["as stored"]
         if not len(data):
             raise ValueError(f"no crops in {', '.join(map(str, args.data))}")
-        found = outcomes(network, data, data.spread(args.limit))
+        found = outcomes(network, data, data.evenly_spaced(args.limit))
         if args.fit is not None:
             half = found.of(slice(0, None, 2))
             found = found.of(slice(1, None, 2))

@@ -23,10 +23,9 @@ from depth_pose_ros.core.models.flip import FlipAveragedFcn
 from depth_pose_ros.core.models.pose_network import PoseNetwork, Stage
 from depth_pose_ros.core.skeleton import INDEX, JOINTS
 from depth_pose_ros.core.weights import load, resolve
-from depth_pose_training.data.backgrounds import BackgroundCrops
-from depth_pose_training.data.batches import CropSet
+from depth_pose_training.data.batches import BackgroundCrops, CropDataset
 from depth_pose_training.data.datasets.synthetic import crop_frame
-from depth_pose_training.data.records import HIDDEN, OUTSIDE, VISIBLE
+from depth_pose_training.data.shards import HIDDEN, OUTSIDE, VISIBLE
 from depth_pose_training.evaluation import metrics
 from depth_pose_training.evaluation.pictures import side_by_side, worst
 from depth_pose_training.evaluation.plots import plot_curves, plot_per_joint
@@ -34,7 +33,7 @@ from depth_pose_training.evaluation.summary import Errors
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 BEST = "best of n"
-#: Groups by how the pose was made (:attr:`CropSet.modes`).
+#: Groups by how the pose was made (:attr:`CropDataset.modes`).
 _MODES = {"seated": ("sitting",), "crouched": ("crouching", "kneeling")}
 _LABEL = 34  #: characters of a table's first column
 _AXES = ("right", "down", "away")  # of the optical frame
@@ -109,7 +108,7 @@ def facing_away(joints: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 @torch.no_grad()
 def evaluate(
-    network: PoseNetwork, data: CropSet, indices: NDArray[np.int64], size: int = 8
+    network: PoseNetwork, data: CropDataset, indices: NDArray[np.int64], size: int = 8
 ) -> tuple[dict[str, CropErrors], dict[str, NDArray[np.bool_]]]:
     """All stages on some crops, joints outside the image left out.
 
@@ -204,7 +203,7 @@ def table(summary: Mapping[str, dict]) -> str:
 def write(
     errors: Mapping[str, CropErrors],
     groups: Mapping[str, NDArray[np.bool_]],
-    data: CropSet,
+    data: CropDataset,
     indices: NDArray[np.int64],
     out: Path,
     pictures: int,
@@ -255,8 +254,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
-    data = BackgroundCrops(args.data, args.behind) if args.behind else CropSet(args.data)
-    chosen = data.spread(args.limit)
+    data = BackgroundCrops(args.data, args.behind) if args.behind else CropDataset(args.data)
+    chosen = data.evenly_spaced(args.limit)
     network = load(resolve(args.weights))
     if args.mirror:
         network.fcn = FlipAveragedFcn(network.fcn)  # type: ignore[assignment]

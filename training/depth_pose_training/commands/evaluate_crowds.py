@@ -51,12 +51,12 @@ class Crowd:
     @property
     def people(self) -> Array:
         """(P, 19, 3) metres."""
-        return np.concatenate((self.frame.joints[None], self.frame.others))
+        return self.frame.joints
 
     @property
     def asked(self) -> NDArray[np.bool_]:
         """(P,) who is to be found: six joints or more in sight, one of the torso's among them."""
-        return np.array([self.frame.valid.any(), *self.frame.others_asked])
+        return self.frame.counted
 
     @property
     def found(self) -> list[tuple[Pose, int]]:
@@ -70,7 +70,7 @@ class Crowd:
 def look(estimator: Estimator, frame: LabelledFrame) -> Crowd:
     """Estimate a frame's people, and match them with the true ones by place."""
     poses = estimator.estimate(frame.depth, frame.camera)
-    people = np.array([place(j) for j in (frame.joints, *frame.others)])
+    people = np.array([place(j) for j in frame.joints]).reshape(-1, 3)
     return Crowd(
         frame, poses, matches(np.array([place(p.joints) for p in poses]).reshape(-1, 3), people)
     )
@@ -147,7 +147,7 @@ def rendered(motion: Sequence[Path], each: int, seed: int) -> Iterator[LabelledF
     """
     # Only rendering needs bodies, which take a moment to load.
     from depth_pose_training.data.synthetic import mocap
-    from depth_pose_training.data.synthetic.config import GeneratorConfig, People
+    from depth_pose_training.data.synthetic.config import GeneratorConfig, PeopleConfig
     from depth_pose_training.data.synthetic.samples import Generator
 
     clips = [c for p in motion for c in mocap.split(mocap.load_clips(p), validation=True)]
@@ -160,16 +160,14 @@ def rendered(motion: Sequence[Path], each: int, seed: int) -> Iterator[LabelledF
     )
     for number in NUMBERS:
         # Some of those who are asked in are hidden or find no place: ask for one more.
-        people = People(number=(0.0,) * number + (0.5, 0.5), mocap=0.5 if clips else 0.0)
+        people = PeopleConfig(number=(0.0,) * number + (0.5, 0.5), mocap=0.5 if clips else 0.0)
         generator = Generator(
             clips, config=replace(GeneratorConfig(), people=people, cameras=cameras)
         )
         made = 0
         for i, view in enumerate(generator.frames((seed, number), (FOCAL, FOCAL))):
-            frame = whole_frame(
-                view.depth, view.camera, view.joints, view.visible, f"{number}/{i:05d}"
-            )
-            if frame.valid.any() + frame.others_asked.sum() == number:
+            frame = whole_frame(view, f"{number}/{i:05d}")
+            if frame.counted.sum() == number:
                 made += 1
                 yield frame
             if made == each or i + 1 == each * _PATIENCE:
@@ -247,7 +245,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         frames = (
             rendered(args.motion, args.each, args.seed)
             if args.motion
-            else (f for f in SyntheticShards(args.root) if f.valid.any() + f.others_asked.sum() > 1)
+            else (f for f in SyntheticShards(args.root) if f.counted.sum() > 1)
         )
         crowds = [look(estimator, frame) for frame in tqdm(frames, unit="frame")]
     except (ValueError, OSError) as error:

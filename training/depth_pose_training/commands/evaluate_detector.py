@@ -24,9 +24,8 @@ from depth_pose_ros.core.estimator import DETECTOR, PoseEstimator
 from depth_pose_ros.core.models.detector import PersonDetector, build_detector
 from depth_pose_ros.core.options import EstimatorOptions
 from depth_pose_ros.core.weights import load_modules, resolve
-from depth_pose_training.data import datasets
+from depth_pose_training.data import datasets, evenly_spaced
 from depth_pose_training.data.datasets import LabelledFrame, registry
-from depth_pose_training.data.datasets.base import spread
 from depth_pose_training.errors import UserError
 from depth_pose_training.evaluation.geometric_detector import GeometricDetector
 from depth_pose_training.evaluation.predictions import Estimator, matches, place
@@ -66,7 +65,7 @@ class Seen:
     """One frame without its image: who is there, and what was found.
 
     Attributes:
-        people: (P, 3) metres, the middles of torsos; the labelled person's first, NaN for nobody.
+        people: (P, 3) metres, the middles of torsos; counted people first.
         asked: (P,) bool, who is to be found.
         inside: how many of the labelled person's joints are in the image.
         finds: surest first.
@@ -84,9 +83,9 @@ def look(
     """Run a detector on frames."""
     return [
         Seen(
-            np.array([place(j) for j in (frame.joints, *frame.others)]),
-            np.array([frame.valid.any(), *frame.others_asked]),
-            int(frame.valid.sum()),
+            np.array([place(j) for j in frame.joints]).reshape(-1, 3),
+            frame.counted,
+            int(frame.target.valid.sum()),
             detector(frame),
         )
         for frame in frames
@@ -108,12 +107,14 @@ def count(frames: Iterable[Seen], least: float = 0.0) -> Counts:
         who = matches(finds, people)
         hit = who >= 0
         errors += np.linalg.norm(finds[hit] - people[who[hit]], axis=1).tolist()
-        rows.append((asked.sum(), asked[who[hit]].sum(), (~hit).sum(), people[0, 2],
-                     frame.inside, len(people) == 1))  # fmt: skip
+        distance = people[0, 2] if asked.any() else np.nan
+        alone = len(people) == int(asked.any())
+        rows.append((asked.sum(), asked[who[hit]].sum(), (~hit).sum(), distance,
+                     frame.inside, alone))  # fmt: skip
     if not rows:
         raise UserError("there are no frames to look for people in")
-    wanted, found, false, distance, inside, alone = (np.array(c) for c in zip(*rows, strict=True))
-    return Counts(wanted, found, false, distance, inside, alone, errors)
+    columns = (np.array(c) for c in zip(*rows, strict=True))
+    return Counts(*columns, errors)
 
 
 def summarize(c: Counts) -> dict:
@@ -239,7 +240,7 @@ def _detector(
     geometry = None
     if args.geometry is not None:
         frames = datasets.open("synthetic", args.geometry)
-        geometry = GeometricDetector(frames[i] for i in spread(frames, _MEASURED))
+        geometry = GeometricDetector(frames[i] for i in evenly_spaced(frames, _MEASURED))
     if args.estimator:
         estimator = PoseEstimator.from_pretrained(
             args.weights, device="cpu", threads=args.threads, min_person_score=lowest
@@ -276,7 +277,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         detector, threshold = _detector(args)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    chosen = spread(frames, args.limit)
+    chosen = evenly_spaced(frames, args.limit)
     seen = look(detector, tqdm((frames[i] for i in chosen), total=len(chosen), unit="frame"))
     summary = summarize(count(seen, threshold))
     print(table(summary))

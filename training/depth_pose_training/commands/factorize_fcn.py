@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from depth_pose_ros.core.models.fcn import PaperFcn
-from depth_pose_training.data.batches import CropSet
+from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.engine.checkpoints import CheckpointError, read, write_whole
 from depth_pose_training.learning import run_folder
 from depth_pose_training.learning.low_rank_fcn import FactoredConv, FactoredPaperFcn, PositiveNorm
@@ -121,14 +121,14 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     args = arguments().parse_args(argv)
-    plain, data = PaperFcn(), CropSet(*args.data, mapped=True)
+    plain, data = PaperFcn(), CropDataset(*args.data, mapped=True)
     try:
         plain.load_state_dict(read(args.source / run_folder.FCN)["model"])
     except (KeyError, RuntimeError) as error:
         raise CheckpointError(
             f"{args.source} does not hold the paper's network (train_fcn --fcn paper, or unpack)"
         ) from error
-    rows = data.spread(args.crops)
+    rows = data.evenly_spaced(args.crops)
     made, kept = factor(plain, data.batch(rows).crops)
     write_whole(args.run / run_folder.FCN, {"model": made.state_dict()})
     print(f"{args.run}: the factors keep {100 * kept:.4f} % of the kernel that they keep least of")

@@ -21,7 +21,7 @@ from depth_pose_training.commands.learn_inference import quality, read_off, stat
 from depth_pose_training.commands.train_fcn import SIGMA
 from depth_pose_training.commands.train_matchnet import COMPACT, match_loss, phase_of, picture
 from depth_pose_training.configs import options
-from depth_pose_training.data.batches import Batch, CropSet
+from depth_pose_training.data.batches import Batch, CropDataset
 from depth_pose_training.data.loader import CropLoader
 from depth_pose_training.engine import loop, winograd
 from depth_pose_training.engine.checkpoints import Files, write_whole
@@ -71,10 +71,10 @@ def network_cpu(weights: TreeWeights) -> TreeWeights:
     return TreeWeights(weights.unary.detach().cpu(), weights.gamma.detach().cpu())
 
 
-def validate(model: JointModel, held_out: CropSet, limit: int) -> dict[str, float]:
+def validate(model: JointModel, held_out: CropDataset, limit: int) -> dict[str, float]:
     """What learn_inference reports of its learners, with all terms made anew."""
     network = model.network
-    data = collect(network, held_out, held_out.spread(limit), _STRIDE)
+    data = collect(network, held_out, held_out.evenly_spaced(limit), _STRIDE)
     off = read_off(data, network_cpu(model.weights()), network.config.readout, 1.0)
     return quality(data, *off)
 
@@ -89,7 +89,7 @@ def optimizer(model: JointModel, rate: float, w_rate: float) -> torch.optim.Opti
 
 
 def learner(
-    model: JointModel, held_out: CropSet, args: argparse.Namespace, distributed: Distributed
+    model: JointModel, held_out: CropDataset, args: argparse.Namespace, distributed: Distributed
 ) -> Task[Batch]:
     """The model as :func:`depth_pose_training.engine.loop.fit` wants it."""
     network = model.network
@@ -152,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
     torch.set_flush_denormal(True)
     config = prepare(args, distributed)
     network = run_folder.load_network(args.run, config, need=ALL)
-    data, held_out = CropSet(*args.data, mapped=True), CropSet(args.validation, mapped=True)
+    data, held_out = CropDataset(*args.data, mapped=True), CropDataset(args.validation, mapped=True)
     sample = np.random.default_rng(args.seed).permutation(len(data))[:_SCALE_CROPS]
     scale = feature_scale(collect(network, data, sample, _STRIDE)).flat()
     model = JointModel(network, scale, tuple(args.parts))

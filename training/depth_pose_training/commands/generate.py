@@ -1,10 +1,10 @@
-"""Make a set of synthetic images: ``python -m depth_pose_training generate --help``.
+"""Render a set of synthetic images: ``python -m depth_pose_training generate --help``.
 
-As shards (person crops, and the whole frames they were cut from), or as K2HGD's files (whole
-frames of one person).  A set is made in blocks, each from a seed of its own: any number of
-processes (``--workers``) and machines that share a folder (``--part i/n``) can work on it, a run
-that was stopped at any moment goes on with the blocks that are missing, and the same seed gives
-the same set.  ``set.json`` in the folder tells what the set is.
+The output is shards (person crops and whole frames) or files in the layout of K2HGD (whole
+frames of one person).  A set consists of blocks with one seed each: several processes
+(``--workers``) and machines with a shared folder (``--part i/n``) can work on it, an interrupted
+run continues with the missing blocks, and the same seed gives the same set.  ``set.json`` in the
+folder describes the set.
 """
 
 import argparse
@@ -22,11 +22,12 @@ import torch
 from tqdm import tqdm
 
 from depth_pose_training.data.datasets import k2hgd
-from depth_pose_training.data.shards import pack, write
+from depth_pose_training.data.shards import CropSample, FrameSample, enough_visible, pack, write
 from depth_pose_training.data.synthetic import mocap
 from depth_pose_training.data.synthetic.config import GeneratorConfig, GeneratorConfigError, load
-from depth_pose_training.data.synthetic.samples import CropSample, FrameSample, Generator, usable
+from depth_pose_training.data.synthetic.samples import Generator
 from depth_pose_training.engine.checkpoints import write_text
+from depth_pose_training.errors import UserError
 
 LAYOUTS = ("shards", "k2hgd")
 MANIFEST = "set.json"
@@ -46,7 +47,7 @@ class Job:
 
     @property
     def done(self) -> Path:
-        """The file that exists when the block is whole."""
+        """The file that exists when the block is complete."""
         if self.layout == "shards":
             return self.out / f"shard_{self.index:05d}.npz"
         return k2hgd.block_path(self.out, self.index)
@@ -56,7 +57,7 @@ _generator: Generator | None = None
 
 
 def _start(motion: Sequence[Path], validation: bool, config: GeneratorConfig) -> None:
-    global _generator  # one body model per process
+    global _generator  # one per process
     torch.set_num_threads(1)
     clips = [c for path in motion for c in mocap.split(mocap.load_clips(path), validation)]
     _generator = Generator(clips, config=config)
@@ -86,7 +87,7 @@ def _make_frames(generator: Generator, job: Job) -> None:
     numbers = iter(range(job.first, job.first + job.count))
     frames = []
     for view in generator.frames((job.seed, job.index), (k2hgd.CAMERA.fx, k2hgd.CAMERA.fx)):
-        if len(view.joints) and usable(view.joints[0], view.visible[0]):
+        if len(view.joints) and enough_visible(view.joints[0], view.visible[0]):
             number = next(numbers, None)
             if number is None:
                 break
@@ -104,29 +105,29 @@ def jobs(out: Path, layout: str, images: int, size: int, seed: int, validation: 
 
 
 def claim(out: Path, contents: dict[str, Any]) -> None:
-    """Note in the folder what set it holds; an interrupted set may be made larger, nothing else.
+    """Write the description of the set; an interrupted set may only become larger.
 
     Raises:
-        ValueError: it holds another set.
+        UserError: the folder contains another set.
     """
     out.mkdir(parents=True, exist_ok=True)
     path = out / MANIFEST
     if path.exists():
         there = json.loads(path.read_text(encoding="utf-8"))
         differ = [k for k in contents if k != "images" and there.get(k) != contents[k]]
-        whole = there.get("images", 0) % contents["size"] == 0  # its last block need not grow
+        whole = there.get("images", 0) % contents["size"] == 0  # the last block is full
         if there.get("images") != contents["images"] and not whole:
-            differ.append("number of images, the last block of which is not full")
+            differ.append("number of images, and its last block is not full")
         if differ:
-            raise ValueError(
-                f"{out} holds a set with another {', '.join(differ)}: give another --out"
+            raise UserError(
+                f"{out} contains a set with another {', '.join(differ)}: use another --out"
             )
     write_text(path, json.dumps(contents, indent=1) + "\n")
 
 
 @contextmanager
 def _workers(count: int, start: partial[None]) -> Iterator[Any]:
-    """What maps jobs: this process where one worker is enough, else a pool of them."""
+    """A map function: of this process for one worker, else of a process pool."""
     if count == 1:
         start()
         yield map
@@ -164,9 +165,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--layout", choices=LAYOUTS, default="shards")
     add("--seed", type=int, default=1)
     add("--validation", action="store_true", help="draw from held-out motion clips")
-    add("--config", type=Path, help="YAML, see training/configs/synthetic.yaml")
+    add("--config", type=Path, help="YAML, see training/configs/generator.yaml")
     add("--workers", type=_count, default=1, help="processes")
-    add("--part", type=_part, default=(0, 1), help="this machine's share, i/n")
+    add("--part", type=_part, default=(0, 1), help="share of this machine, i/n")
     return parser
 
 
@@ -174,11 +175,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     args = _parser().parse_args(argv)
     try:
-        config = load(args.config) if args.config else GeneratorConfig()
+        config = load(args.config)
         if not args.motion and config.people.mocap > 0:
-            raise GeneratorConfigError("--motion is needed, or config with people: {mocap: 0}")
+            raise GeneratorConfigError("--motion is needed, or a --config with people: {mocap: 0}")
         if args.layout == "k2hgd":
-            # As the paper's data: one person before a Kinect v2.
+            # As the paper's data: one person in front of a Kinect v2.
             people = replace(config.people, number=(0.0, 1.0))
             config = replace(
                 config, people=people, cameras=replace(config.cameras, sensors={"kinect_v2": 1.0})
@@ -209,5 +210,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     left = sum(not job.done.exists() for job in every)
     if args.layout == "k2hgd" and not left:
         k2hgd.join_blocks(args.out, every[0].split, [job.done for job in every])
-    print(f"{args.out}: {len(every) - left} of {len(every)} blocks are there")
+    print(f"{args.out}: {len(every) - left} of {len(every)} blocks are complete")
     return 0

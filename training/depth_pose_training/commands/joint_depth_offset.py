@@ -17,7 +17,7 @@ from tqdm import tqdm
 from depth_pose_ros.core.crops import DEPTH_RANGE, FAR
 from depth_pose_ros.core.skeleton import JOINTS
 from depth_pose_training.configs import options
-from depth_pose_training.data.batches import Batch, CropSet
+from depth_pose_training.data.batches import Batch, CropDataset
 from depth_pose_training.data.synthetic.samples import VISIBLE
 from depth_pose_training.engine.checkpoints import write_whole
 from depth_pose_training.errors import UserError
@@ -38,7 +38,7 @@ def depths_below(batch: Batch) -> Tensor:
     return torch.where(known, batch.joints[..., 2] - surface, torch.nan)
 
 
-def joint_depth_offsets(data: CropSet, limit: int, seed: int) -> Tensor:
+def joint_depth_offsets(data: CropDataset, limit: int, seed: int) -> Tensor:
     """(19,) metres, medians over ``limit`` random crops.
 
     Raises:
@@ -68,7 +68,7 @@ def arguments() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> None:
     """The step, by a command line's options."""
     run_folder.start(args, "surface")
-    offsets = joint_depth_offsets(CropSet(*args.data, mapped=True), args.crops, args.seed)
+    offsets = joint_depth_offsets(CropDataset(*args.data, mapped=True), args.crops, args.seed)
     write_whole(args.run / run_folder.JOINT_DEPTH_OFFSET, {"joint_depth_offset": offsets})
     millimetres = {k: round(1000 * float(v)) for k, v in zip(JOINTS, offsets, strict=True)}
     run_folder.log(args.run, "surface", {"millimetres": millimetres, "crops": args.crops})

@@ -22,7 +22,7 @@ from depth_pose_ros.core.models.config import ModelConfig, Readout
 from depth_pose_ros.core.models.tree_inference import max_sum, sum_product
 from depth_pose_ros.core.skeleton import EDGES, NUM_JOINTS
 from depth_pose_training.configs import options
-from depth_pose_training.data.batches import CropSet
+from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.engine.checkpoints import write_whole
 from depth_pose_training.engine.distributed import join
 from depth_pose_training.engine.tensorboard import TensorBoardLogger
@@ -213,12 +213,12 @@ def run(args: argparse.Namespace) -> None:
     network = run_folder.load_network(args.run, config, args.fcn, need).to(distributed.device)
     rng = np.random.default_rng(args.seed)
 
-    def gather(crops: CropSet, count: int, augment: bool) -> TreeData:
+    def gather(crops: CropDataset, count: int, augment: bool) -> TreeData:
         chosen = rng.permutation(len(crops))[:count]
         return collect(network, crops, chosen, args.stride, rng if augment else None)
 
-    data = gather(CropSet(*args.data, mapped=True), args.crops, augment=True)
-    held_out = gather(CropSet(args.validation, mapped=True), args.validation_crops, augment=False)
+    data = gather(CropDataset(*args.data, mapped=True), args.crops, augment=True)
+    held_out = gather(CropDataset(args.validation, mapped=True), args.validation_crops, augment=False)
     start = initial_weights(data, config, args.strength)
     # As a distribution the start is at its best at some temperature, which the field's weights
     # have taken in; the best configuration is the same at all.

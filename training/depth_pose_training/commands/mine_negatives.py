@@ -19,10 +19,9 @@ from depth_pose_ros.core.detection import find
 from depth_pose_ros.core.models.detector import PersonDetector
 from depth_pose_ros.core.skeleton import NUM_JOINTS
 from depth_pose_training.configs import options
+from depth_pose_training.data import evenly_spaced
 from depth_pose_training.data.datasets import LabelledFrame, SyntheticShards
-from depth_pose_training.data.datasets.base import spread
-from depth_pose_training.data.records import OUTSIDE, CropSample
-from depth_pose_training.data.shards import pack, write
+from depth_pose_training.data.shards import OUTSIDE, CropSample, cut_crop, pack, write
 from depth_pose_training.errors import UserError
 from depth_pose_training.evaluation.predictions import SAME_PLACE, place
 from depth_pose_training.learning import run_folder
@@ -46,7 +45,7 @@ def places(
         for i in chosen
     ]
     found = np.array([*(f.centre for f in finds), *surface]).reshape(-1, 3)
-    people = np.array([place(joints) for joints in (frame.joints, *frame.others)])
+    people = np.array([place(joints) for joints in frame.joints]).reshape(-1, 3)
     people = people[np.isfinite(people).all(-1)]
     apart = np.linalg.norm(found[:, None] - people[None], axis=-1)
     free: NDArray = found[(apart > SAME_PLACE).all(1)]
@@ -56,9 +55,7 @@ def places(
 def sample(frame: LabelledFrame, centre: NDArray) -> CropSample:
     """The crop round a place, without a joint."""
     at = crops.frame_around(centre)
-    crop = crops.cut(frame.depth, frame.camera, at)
-    depth = np.round(crop * (1000 * crops.DEPTH_RANGE)).astype(np.int16)
-    depth[crop >= crops.FAR] = crops.MISSING
+    depth = cut_crop(frame.depth, frame.camera, at)
     nowhere = np.zeros((NUM_JOINTS, 3), np.float32)
     unseen = np.full(NUM_JOINTS, OUTSIDE, np.uint8)
     return CropSample(depth, at.as_array(), nowhere, unseen, "nobody", False)
@@ -70,7 +67,7 @@ def samples(
     """Crops of at most ``frames`` frames of each folder."""
     for number, folder in enumerate(folders):
         data = SyntheticShards(folder)
-        for i in tqdm(spread(data, frames), unit="frame"):
+        for i in tqdm(evenly_spaced(data, frames), unit="frame"):
             frame = data[int(i)]
             rng = np.random.default_rng((seed, number, int(i)))
             yield from (sample(frame, centre) for centre in places(detector, frame, anywhere, rng))

@@ -14,14 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from depth_pose_ros.core.backends import int8
-from depth_pose_ros.core.backends.backend import int8_beside
-from depth_pose_ros.core.backends.openvino_compiled import CompiledModel
-from depth_pose_ros.core.backends.openvino_models import FcnMaps, convert
+from depth_pose_ros.core.backends.backend import int8_path
+from depth_pose_ros.core.backends.openvino_models import CompiledModel, FcnMaps, convert
 from depth_pose_ros.core.crops import HEIGHT, WIDTH
 from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_ros.core.weights import load, resolve
 from depth_pose_training.commands.evaluate_crops import evaluate, summarize, table
-from depth_pose_training.data.batches import CropSet
+from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.learning.compiled_fcn import CompiledFcn
 
 
@@ -49,15 +48,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     weights = resolve(args.weights)
-    network, data = load(weights), CropSet(args.data)
-    model = quantize(network, data.batch(data.spread(args.crops)).crops.numpy())
-    path = int8_beside(weights)
+    network, data = load(weights), CropDataset(args.data)
+    model = quantize(network, data.batch(data.evenly_spaced(args.crops)).crops.numpy())
+    path = int8_path(weights)
     int8.write(path, model, network.fcn)
     print(f"{path} and its .bin")
     if args.validation is None:
         return
-    held_out = CropSet(args.validation)
-    chosen = held_out.spread(args.limit)
+    held_out = CropDataset(args.validation)
+    chosen = held_out.evenly_spaced(args.limit)
     before = summarize(*evaluate(network, held_out, chosen))
     fcn = CompiledFcn(CompiledModel(int8.read(path, network.fcn), args.threads), network.fcn)
     network.fcn = fcn  # type: ignore[assignment]

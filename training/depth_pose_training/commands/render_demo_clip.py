@@ -1,12 +1,12 @@
-"""Render the demo's built-in clip: two people move in a furnished room.
+"""Render the built-in clip of the demo: two people in a furnished room.
 
 ``python -m depth_pose_training render_demo_clip --motion cmu_unified_19j_30fps.npz``
 
 The true joints go to ``--truth``, an .npz with ``joints`` (people, frames, 19, 3) in float32
-metres, optical frame, and ``fps``: :mod:`depth_pose_training.commands.evaluate_tracking` measures with it.
+metres, optical frame, and ``fps``, for ``evaluate_tracking``.
 
-One person conducts traffic, another walks in, round and out of sight: ten seconds, seen by a Kinect
-v2 at 1.2 m.  Poses are from the CMU motion capture database (mocap.cs.cmu.edu).
+One person directs traffic, another one walks in and out of view: ten seconds, seen by a Kinect v2
+at 1.2 m.  Poses are from the CMU motion capture database (mocap.cs.cmu.edu).
 """
 
 import argparse
@@ -20,8 +20,8 @@ from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from depth_pose_ros.core.skeleton import INDEX
-from depth_pose_ros.demo.clip import BUILTIN, write_clip
-from depth_pose_training.data.synthetic import furniture, mocap
+from depth_pose_ros.demo.sources.clip import BUILTIN, write_clip
+from depth_pose_training.data.synthetic import mocap, room
 from depth_pose_training.data.synthetic.bodies import BodyModel
 from depth_pose_training.data.synthetic.render import Mesh, Renderer, Viewpoint
 from depth_pose_training.data.synthetic.retarget import Details
@@ -41,19 +41,19 @@ def _actor(
     yaw: float,
     shape_seed: int,
 ) -> tuple[list[Mesh], NDArray[np.float64]]:
-    """One person, feet on the floor, starting at ``start``: meshes, and joints (N, 19, 3)."""
+    """One person who starts at ``start``: meshes, and joints (N, 19, 3)."""
     n = len(motion)
     one = model.sample_shapes(1, np.random.default_rng(shape_seed))
     shapes = {k: v.expand(n) for k, v in one.items()}
-    bodies = model.pose(motion.astype(np.float64), shapes, Details.still(n))
-    turn = Rotation.from_euler("z", yaw).as_matrix()
+    bodies = model.pose(motion.astype(np.float64), shapes, Details.relaxed(n))
+    rotation = Rotation.from_euler("z", yaw).as_matrix()
     scale = bodies[0].stature / 1.75
     path = (motion[:, _ROOT] - motion[0, _ROOT]) * scale
     meshes, joints = [], []
     for body, step in zip(bodies, path, strict=True):
         v = np.concatenate((body.vertices, body.joints)) - body.joints[_ROOT]
         v[:, :2] += step[:2]
-        v = v @ turn.T
+        v = v @ rotation.T
         v[:, :2] += start
         v[:, 2] -= v[: len(body.vertices), 2].min()
         meshes.append(Mesh(v[: len(body.vertices)].astype(np.float32), model.faces))
@@ -63,16 +63,16 @@ def _actor(
 
 def _room() -> list[Mesh]:
     rng = np.random.default_rng(7)
-    wall = furniture.box((12, 0.1, 5), (0, 4.6, 1.5))
-    side = furniture.move(furniture.box((0.1, 10, 5)), (-2.6, 3, 1.5), 0.05)
+    wall = room.box((12, 0.1, 5), (0, 4.6, 1.5))
+    side = room.move(room.box((0.1, 10, 5)), (-2.6, 3, 1.5), 0.05)
     return [
-        furniture.box((20, 20, 0.1), (0, 0, -0.05)),
+        room.box((20, 20, 0.1), (0, 0, -0.05)),
         wall,
         side,
-        furniture.move(furniture.sofa(rng), (1.5, 4.0, 0)),
-        furniture.move(furniture.table(rng), (-1.7, 2.2, 0), 0.3),
-        furniture.move(furniture.cabinet(rng), (-2.0, 4.1, 0)),
-        furniture.move(furniture.stand(rng), (2.6, 3.2, 0)),
+        room.move(room.sofa(rng), (1.5, 4.0, 0)),
+        room.move(room.table(rng), (-1.7, 2.2, 0), 0.3),
+        room.move(room.cabinet(rng), (-2.0, 4.1, 0)),
+        room.move(room.upright_object(rng), (2.6, 3.2, 0)),
     ]
 
 
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = BodyModel()
     conductor = clips["CMUcs_train_directing_traffic_4"][100 : 100 + n * every : every]
     walker = clips["CMUcs_train_walking_50"][::every]
-    walker = np.concatenate((walker, walker[::-1]))[:n]  # there and back
+    walker = np.concatenate((walker, walker[::-1]))[:n]  # forth and back
     cast = [
         _actor(model, conductor, (-0.75, 2.6), 0.15, 3),
         _actor(model, walker, (0.9, 3.2), 0.0, 11),
@@ -110,13 +110,13 @@ def _render(cast: list[list[Mesh]], out: Path) -> None:
     camera = sensor.camera
     u, v = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
     ray_x, ray_y = (u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy
-    backdrop = furniture.join(_room())
+    backdrop = room.join(_room())
     rng = np.random.default_rng(1)
     still = rng.random((camera.height, camera.width), dtype=np.float32)
     frames = []
     for i in tqdm(range(n), unit="frame"):
         z, mesh = Renderer([a[i] for a in cast] + [backdrop]).cast(_VIEWPOINT, ray_x, ray_y)
-        # The room's faults stay where they are, so that they cost no space; people's flicker.
+        # Missing pixels of the room do not change (the clip compresses better), those of people do.
         chance = np.where(mesh < len(cast), rng.random(z.shape, dtype=np.float32), still)
         z[(z > 8) | edge_faults(z, chance, 1 / camera.fx)] = 0
         frames.append(np.round(z * 1000).astype(np.uint16))

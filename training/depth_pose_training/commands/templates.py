@@ -20,14 +20,14 @@ from depth_pose_ros.core.models.matchnet import cut_patches
 from depth_pose_ros.core.models.tower import patch_extent
 from depth_pose_ros.core.skeleton import JOINTS, NUM_JOINTS
 from depth_pose_training.configs import options
-from depth_pose_training.data.batches import CropSet
+from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.data.synthetic.samples import VISIBLE
 from depth_pose_training.engine.checkpoints import write_whole
 from depth_pose_training.errors import UserError
 from depth_pose_training.learning import run_folder
 
 
-def true_patches(data: CropSet, extent: int, per_part: int, seed: int) -> list[NDArray[np.float16]]:
+def true_patches(data: CropDataset, extent: int, per_part: int, seed: int) -> list[NDArray[np.float16]]:
     """Patches round the true pixels of the joints in sight, flipped and moved as in training.
 
     Args:
@@ -88,7 +88,7 @@ def cluster(
 
 
 def make_templates(
-    data: CropSet, count: int, patch: int, per_part: int, seed: int
+    data: CropDataset, count: int, patch: int, per_part: int, seed: int
 ) -> tuple[Tensor, Tensor]:
     """(19, T, P, P) templates of all parts and their (19, T) clusters' sizes.
 
@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> None:
     """The step, by a command line's options."""
     config = run_folder.start(args, "templates")
     templates, sizes = make_templates(
-        CropSet(*args.data, mapped=True), config.templates, config.patch, args.per_part, args.seed
+        CropDataset(*args.data, mapped=True), config.templates, config.patch, args.per_part, args.seed
     )
     write_whole(args.run / run_folder.TEMPLATES, {"templates": templates.half(), "sizes": sizes})
     report = {name: s.tolist() for name, s in zip(JOINTS, sizes, strict=True)}

@@ -1,11 +1,10 @@
-"""Labelled frames as training shards: ``python -m depth_pose_training to_shards``.
+"""Convert a labelled dataset to training shards: ``python -m depth_pose_training to_shards``.
 
-A dataset's joints are not ours (see :mod:`depth_pose_training.data.datasets.adapter`), so its labels are
-moved to our definitions first, by an adapter of the same kind that is fitted the other way round:
-from the dataset's joints to a model's estimates on the same training subjects.  It has a few dozen
-numbers for the whole dataset, so that it moves definitions and copies none of that model's errors
-into a frame.  That model must not have learned from these labels: it would know each subject by
-what the labels say of him or her, and the adapter would find the subjects alike that are not.
+Datasets define joints differently (see :mod:`depth_pose_training.data.datasets.adapter`).  An
+adapter moves the labels to this project's definitions: it is fitted from the dataset's joints to a
+model's estimates on the same training subjects.  It has a few dozen numbers for the whole dataset,
+so that it does not copy the model's errors.  The model must not have been trained on these labels:
+its estimates would follow the dataset's definitions.
 """
 
 import argparse
@@ -17,10 +16,9 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from depth_pose_ros.core import crops
 from depth_pose_ros.core.estimator import PoseEstimator
 from depth_pose_ros.core.skeleton import INDEX, NUM_JOINTS
-from depth_pose_training.data import datasets
+from depth_pose_training.data import datasets, evenly_spaced
 from depth_pose_training.data.datasets import registry
 from depth_pose_training.data.datasets.adapter import ENOUGH_FRAMES, JointAdapter
 from depth_pose_training.data.datasets.base import (
@@ -28,20 +26,18 @@ from depth_pose_training.data.datasets.base import (
     LabelledFrame,
     LabelledFrames,
     read,
-    spread,
 )
-from depth_pose_training.data.records import VISIBLE, CropSample, crop_around
-from depth_pose_training.data.shards import pack, write
-from depth_pose_training.data.synthetic.config import Crops
+from depth_pose_training.data.shards import HIDDEN, VISIBLE, CropSample, cut_crop, pack, write
+from depth_pose_training.data.synthetic.config import CropsConfig
 from depth_pose_training.evaluation.predictions import predict
 
 Array = NDArray[np.float64]
 
 
 def complete(joints: Array) -> Array:
-    """(N, 19, 3) with the joints that the dataset does not have, roughly where they are.
+    """Fill joints (N, 19, 3) that a dataset does not have from their neighbours.
 
-    The adapter moves them to where they belong.  Other missing joints stay NaN.
+    The adapter corrects them.  Other missing joints stay NaN.
     """
     joints = joints.copy()
 
@@ -60,36 +56,34 @@ def complete(joints: Array) -> Array:
 
 
 def fit_to_ours(estimator: PoseEstimator, frames: LabelledFrames, limit: int) -> JointAdapter:
-    """The adapter from a dataset's joints to ours, from at most ``limit`` spread frames."""
-    count = len(spread(frames, limit))
+    """Fit the adapter from a dataset's joints on at most ``limit`` evenly spaced frames."""
+    count = len(evenly_spaced(frames, limit))
     p = predict({"": estimator}, read(frames, limit), count, progress=True)[""]
-    trusted = p.valid | ~np.isfinite(p.true_joints).all(-1)  # a completed joint is as good as any
+    trusted = p.valid | ~np.isfinite(p.true_joints).all(-1)  # filled joints are trusted
     return JointAdapter.fit(complete(p.true_joints), p.joints, trusted)
 
 
 def crop_sample(
     frame: LabelledFrame, to_ours: JointAdapter | None, rng: np.random.Generator
 ) -> CropSample | None:
-    """The labelled person's crop, or None where the torso is not known.
+    """The crop of the labelled person, or None if the torso is unknown.
 
-    Joints that are not to be trusted are put to the camera's centre, which batches know as unknown
+    Joints that are not trusted are set to 0, which marks them as unknown
     (:attr:`depth_pose_training.data.batches.Batch.weight` is 0).
     """
-    joints = complete(frame.joints[None])
+    person = frame.target
+    joints = complete(person.joints[None])
     joints = (joints if to_ours is None else to_ours.apply(joints))[0]
-    known = np.isfinite(joints).all(-1) & (frame.valid | ~np.isfinite(frame.joints).all(-1))
+    known = np.isfinite(joints).all(-1) & (person.valid | ~np.isfinite(person.joints).all(-1))
     if not known[INDEX["MiddleSpine"]]:
         return None
-    place = crop_around(joints, Crops(), rng)
-    crop = crops.cut(frame.depth, frame.camera, place)
-    depth = np.round(crop * (1000 * crops.DEPTH_RANGE)).astype(np.int16)
-    depth[crop >= crops.FAR] = crops.MISSING
+    crop = CropsConfig().sample(joints, rng)
     joints[~known] = 0
     return CropSample(
-        depth,
-        place.as_array(),
+        cut_crop(frame.depth, frame.camera, crop),
+        crop.as_array(),
         joints.astype(np.float32),
-        np.where(known, VISIBLE, 0).astype(np.uint8),
+        np.where(known, VISIBLE, HIDDEN).astype(np.uint8),
         "real",
         True,
     )
@@ -98,12 +92,11 @@ def crop_sample(
 def write_shards(
     frames: LabelledFrames, to_ours: JointAdapter | None, out: Path, size: int, seed: int
 ) -> int:
-    """All frames' crops in shuffled order, ``size`` a shard; the number of crops.
+    """Write the crops of all frames, at most ``size`` per shard; returns the number of new crops.
 
-    Shards that exist are kept, so that a stopped run goes on.
+    Existing shards are kept: an interrupted run continues.
     """
     out.mkdir(parents=True, exist_ok=True)
-    # Whole blocks of neighbours go into one shard: a recording is read once.
     count = 0
     for index, start in enumerate(tqdm(range(0, len(frames), size), unit="shard")):
         path = out / f"shard_{index:05d}.npz"
@@ -119,7 +112,7 @@ def write_shards(
 
 
 def to_our_joints(args: argparse.Namespace, frames: LabelledFrames) -> JointAdapter | None:
-    """The adapter asked for on the command line; one that was fitted is kept beside the shards."""
+    """The adapter of the command line; a fitted one is saved beside the shards."""
     if args.adapter == "none":
         return None
     if args.adapter != "fit":
@@ -144,21 +137,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     add(
         "--adapter",
         default="fit",
-        help='to our joints: "fit" with --weights\' estimates, "none" where the labels are of our '
-        "joints already, or an adapter.json that leads to ours",
+        help='"fit" to the estimates of --weights, "none" for labels with this project\'s joints, '
+        "or the path of an adapter.json",
     )
-    add("--weights", help="the model that the adapter is fitted with")
+    add("--weights", help="model for fitting the adapter")
     add("--adapter-frames", type=int, default=ENOUGH_FRAMES)
     add("--threads", type=int, default=1)
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     defaults = dict(registry.DATASETS[args.data].training)
-    if args.data == "utd_mhad":  # neighbours are alike; the tracker errs
+    if (
+        args.data == "utd_mhad"
+    ):  # consecutive frames are similar; some joints of the tracker are wrong
         defaults |= {"stride": 2, "trust": "consistent"}
     try:
         frames = datasets.open(args.data, args.root, **{**defaults, **registry.chosen(args)})
-        if not np.isfinite(frames[0].joints).any():
-            raise DatasetError(f"{args.data} has no joints in space to learn from")
+        if not np.isfinite(frames[0].target.joints).any():
+            raise DatasetError(f"{args.data} has no 3-D joints")
         args.out.mkdir(parents=True, exist_ok=True)
         to_ours = to_our_joints(args, frames)
     except (ValueError, OSError) as error:

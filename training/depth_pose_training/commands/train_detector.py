@@ -19,7 +19,7 @@ from depth_pose_ros.core.detection import Detection, pick
 from depth_pose_ros.core.models.detector import DetectorConfig, DetectorOutput, PersonDetector
 from depth_pose_ros.core.skeleton import INDEX
 from depth_pose_training.configs import options
-from depth_pose_training.data.datasets.base import spread
+from depth_pose_training.data import evenly_spaced
 from depth_pose_training.data.loader import LoaderError, SamplerState, to_device
 from depth_pose_training.data.shards import list_shards, read
 from depth_pose_training.data.synthetic.samples import VISIBLE
@@ -197,7 +197,7 @@ def picture(model: PersonDetector, data: FrameSet, threshold: float, device: tor
     """Some held-out frames: crosses where people are asked for, circles where they are found."""
     model.eval()
     frames = []
-    for k in spread(data, _SHOWN):
+    for k in evenly_spaced(data, _SHOWN):
         camera = _camera(data, k)
         depth = data.depth[k, : camera.height, : camera.width].astype(np.float32) / np.float32(1000)
         image = drawing.colorize(depth, 0.5, 6.0)

@@ -26,7 +26,7 @@ from depth_pose_ros.core.models.fcn import (
 from depth_pose_ros.core.models.person_classifier import PersonClassifier
 from depth_pose_ros.core.models.proposals import coarse_maximum
 from depth_pose_training.configs import options
-from depth_pose_training.data.batches import Batch, CropSet
+from depth_pose_training.data.batches import Batch, CropDataset
 from depth_pose_training.data.loader import CropLoader, to_device
 from depth_pose_training.engine import loop, winograd
 from depth_pose_training.engine.checkpoints import CheckpointError, Files, read
@@ -53,7 +53,7 @@ _SHOWN = 6  # crops in TensorBoard's pictures
 
 @torch.no_grad()
 def validate(
-    model: nn.Module, data: CropSet, device: torch.device, limit: int = 1000
+    model: nn.Module, data: CropDataset, device: torch.device, limit: int = 1000
 ) -> dict[str, float]:
     """Median and mean error (crop pixels) and mean depth error (mm) of shown joints.
 
@@ -87,10 +87,10 @@ def validate(
 
 
 @torch.no_grad()
-def picture(model: nn.Module, data: CropSet, device: torch.device) -> Image:
+def picture(model: nn.Module, data: CropDataset, device: torch.device) -> Image:
     """The maxima of some held-out crops' heat maps as skeletons, under the truth."""
     model.eval()
-    batch = to_device(data.batch(data.spread(_SHOWN)), device)
+    batch = to_device(data.batch(data.evenly_spaced(_SHOWN)), device)
     output = model(batch.crops)
     model.train()
     stride = int(model.stride)  # type: ignore[arg-type]
@@ -140,7 +140,7 @@ def read_head(path: Path) -> PersonClassifier:
 def learner(
     model: Fcn,
     recipe: OptimizerConfig,
-    held_out: CropSet,
+    held_out: CropDataset,
     sigma: float,
     distributed: Distributed,
     plan: LoopConfig,
@@ -205,7 +205,7 @@ def run(args: argparse.Namespace) -> int:
     plan = LoopConfig(args.steps, args.checkpoint_every, recipe.rate, args.precision)
     if distributed.is_main_process:
         options.save(args.out, "train_fcn", args)
-    data, held_out = CropSet(*args.data, mapped=args.mapped), CropSet(args.validation, mapped=True)
+    data, held_out = CropDataset(*args.data, mapped=args.mapped), CropDataset(args.validation, mapped=True)
     if args.factored:
         model: Fcn = FactoredPaperFcn()
     else:

@@ -22,7 +22,7 @@ from depth_pose_ros.core.models.matchnet import MatchNet
 from depth_pose_ros.core.models.pose_network import PoseNetwork, Stage
 from depth_pose_ros.core.models.proposals import coarse_maximum, window_pixels
 from depth_pose_training.configs import options
-from depth_pose_training.data.batches import Batch, CropSet
+from depth_pose_training.data.batches import Batch, CropDataset
 from depth_pose_training.data.loader import CropLoader, Loader, to_device
 from depth_pose_training.engine import loop, winograd
 from depth_pose_training.engine.checkpoints import Files
@@ -95,7 +95,7 @@ def match_loss(logits: Tensor, labels: Tensor, weight: Tensor, positives: float)
 
 
 @torch.no_grad()
-def validate(network: PoseNetwork, data: CropSet, limit: int) -> dict[str, float]:
+def validate(network: PoseNetwork, data: CropDataset, limit: int) -> dict[str, float]:
     """How well the mean match probability alone tells proposals apart, on evenly spread crops.
 
     Returns:
@@ -105,7 +105,7 @@ def validate(network: PoseNetwork, data: CropSet, limit: int) -> dict[str, float
     network.eval()
     device = network.gamma.device
     scores, labels, errors = [], [], []
-    chosen = data.spread(limit)
+    chosen = data.evenly_spaced(limit)
     for part in np.array_split(chosen, -(-len(chosen) // 8)):
         batch = to_device(data.batch(part), device)
         output = network.fcn(batch.crops)
@@ -130,10 +130,10 @@ def validate(network: PoseNetwork, data: CropSet, limit: int) -> dict[str, float
 
 
 @torch.no_grad()
-def picture(network: PoseNetwork, data: CropSet, stage: Stage = "matchnet") -> Image:
+def picture(network: PoseNetwork, data: CropDataset, stage: Stage = "matchnet") -> Image:
     """Skeletons of some held-out crops, under the truth; as yet the parts by themselves."""
     network.eval()
-    batch = data.batch(data.spread(_SHOWN))
+    batch = data.batch(data.evenly_spaced(_SHOWN))
     batch = to_device(batch, network.gamma.device)
     return skeletons(batch, network(batch.crops, batch.frames, stage).pixels)
 
@@ -174,7 +174,7 @@ def phase_of(step: int, batch: int, towers: int, seed: int, distributed: Distrib
 def train(
     network: PoseNetwork,
     stream: Loader[Batch],
-    held_out: CropSet,
+    held_out: CropDataset,
     settings: Settings,
     plan: LoopConfig,
     run: Path,
@@ -238,12 +238,12 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings(recipe.optimizer, recipe.rate, recipe.batch, positives)
     plan = LoopConfig(args.steps, args.checkpoint_every, recipe.rate, args.precision)
     stream = CropLoader(
-        CropSet(*args.data, mapped=True), recipe.batch, args.seed, distributed, args.workers
+        CropDataset(*args.data, mapped=True), recipe.batch, args.seed, distributed, args.workers
     )
     return train(
         network,
         stream,
-        CropSet(args.validation, mapped=True),
+        CropDataset(args.validation, mapped=True),
         settings,
         plan,
         args.run,

@@ -25,9 +25,10 @@ from depth_pose_ros.core.models.detector import PersonDetector
 from depth_pose_ros.core.models.fcn import CompactFcn
 from depth_pose_ros.core.models.person_classifier import PersonClassifier
 from depth_pose_training.configs import options
-from depth_pose_training.data.batches import CropSet
+from depth_pose_training.data import evenly_spaced
+from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.data.datasets import LabelledFrame, SyntheticShards
-from depth_pose_training.data.datasets.base import LabelledFrames, spread
+from depth_pose_training.data.datasets.base import LabelledFrames
 from depth_pose_training.engine import winograd
 from depth_pose_training.engine.checkpoints import write_whole
 from depth_pose_training.errors import UserError
@@ -57,8 +58,8 @@ class Candidates(NamedTuple):
 
 def labels(found: NDArray[np.float64], frame: LabelledFrame) -> NDArray[np.float32]:
     """(N, 3) finds, metres -> (N,) 1 near a person who is asked for, 0 far from all, else NaN."""
-    people = np.array([place(joints) for joints in (frame.joints, *frame.others)])
-    asked = np.array([frame.valid.any(), *frame.others_asked])
+    people = np.array([place(joints) for joints in frame.joints]).reshape(-1, 3)
+    asked = frame.counted
     there = np.isfinite(people).all(-1)
     near = np.linalg.norm(found[:, None] - people[None, there], axis=-1) <= SAME_PLACE
     return np.where(near[:, asked[there]].any(1), 1.0, np.where(near.any(1), np.nan, 0.0)).astype(
@@ -82,7 +83,7 @@ def look(
         UserError: nobody was found in any of them.
     """
     rows: list[tuple[Tensor, Tensor, Tensor]] = []
-    for i in tqdm(spread(frames, limit), unit="frame"):
+    for i in tqdm(evenly_spaced(frames, limit), unit="frame"):
         frame = frames[int(i)]
         finds = find(detector, frame.depth, frame.camera, _LEAST, _MOST)
         person = labels(np.array([f.centre for f in finds]).reshape(-1, 3), frame)
@@ -100,7 +101,7 @@ def look(
     return Candidates(*(torch.cat(column) for column in zip(*rows, strict=True)))
 
 
-def people_only(fcn: nn.Module, data: CropSet, find: float) -> Candidates:
+def people_only(fcn: nn.Module, data: CropDataset, find: float) -> Candidates:
     """Crops that all show a person, found with that logit, each also as its mirror image."""
     rows = []
     for part in np.array_split(np.arange(len(data)), max(1, len(data) // 16)):
@@ -152,7 +153,7 @@ def _whole_numbers(path: Path, fcn: CompactFcn, threads: int) -> nn.Module:
     """The FCN as quantize left it; weights files, from which that was made, are half precision."""
     # Imported here: OpenVINO is optional.
     from depth_pose_ros.core.backends import int8
-    from depth_pose_ros.core.backends.openvino_compiled import CompiledModel
+    from depth_pose_ros.core.backends.openvino_models import CompiledModel
     from depth_pose_training.learning.compiled_fcn import CompiledFcn
 
     try:
@@ -177,7 +178,7 @@ def run(args: argparse.Namespace) -> None:
     detector = run_folder.load_detector(args.detector).eval()
     seen = [look(see, detector, SyntheticShards(folder), args.frames) for folder in args.data]
     sure = float(torch.cat([s.find[s.person > 0.5] for s in seen]).median())
-    seen += [people_only(see, CropSet(folder, mapped=True), sure) for folder in args.people]
+    seen += [people_only(see, CropDataset(folder, mapped=True), sure) for folder in args.people]
     data = Candidates(*(torch.cat(column) for column in zip(*seen, strict=True)))
     held_out = look(see, detector, SyntheticShards(args.validation), args.frames)
     head = PersonClassifier(data.context.shape[1])

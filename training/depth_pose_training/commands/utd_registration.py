@@ -24,7 +24,8 @@ _BROAD = 0.08, 0.26  # metres, a head in profile to one with an arm's edge
 
 def row_offsets(frame: LabelledFrame) -> Iterator[float]:
     """Pixels from the head joint to the silhouette's middle, of each row that shows a head."""
-    joint, (u, v) = frame.joints[_HEAD], frame.camera.project(frame.joints)[_HEAD]
+    joints = frame.target.joints
+    joint, (u, v) = joints[_HEAD], frame.camera.project(joints)[_HEAD]
     if not np.isfinite((u, v)).all():
         return
     for row in range(round(v) - _ROWS, round(v) + _ROWS + 1):

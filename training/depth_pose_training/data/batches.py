@@ -1,6 +1,5 @@
-"""Crops from shards as training batches: augmentation and targets."""
+"""Crops of shards as training batches with augmentation and targets."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,24 +10,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from depth_pose_ros.core import crops
-from depth_pose_training.data.augmentation import Crops, augment
-from depth_pose_training.data.records import OUTSIDE
-from depth_pose_training.data.shards import Shard, list_shards, read, read_ahead
-
-#: A joint nearer than this, metres, is one that the truth does not know.
-NEAREST = 0.1
+from depth_pose_training.data import evenly_spaced
+from depth_pose_training.data.augmentation import CropArrays, augment, fill_background
+from depth_pose_training.data.shards import (
+    MIN_JOINT_DEPTH,
+    OUTSIDE,
+    Shard,
+    list_shards,
+    read,
+    read_ahead,
+)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Training input and truth.
+    """Network input and ground truth.
 
     Attributes:
         crops: (B, 1, 216, 176) network input.
         frames: (B, 4) crop frames.
         pixels: (B, 19, 2) joints in crop pixels.
         joints: (B, 19, 3) metres, optical frame; zero depth where unknown.
-        weight: (B, 19) 0 where a joint cannot be asked for: outside the crop, or unknown.
+        weight: (B, 19) weight in the losses; 0 for joints outside the crop and unknown ones.
         visible: (B, 19) uint8, as in the shards.
     """
 
@@ -40,40 +43,39 @@ class Batch:
     visible: Tensor
 
 
-class CropSet:
+class CropDataset:
     """All crops of one or several folders of shards.
 
     Args:
-        folders: of shards; one that is named twice counts twice.
-        mapped: read crops from the disk when they are asked for, instead of keeping all of them in
-            memory as 16-bit integers; what was read lately the operating system remembers.
+        folders: of shards; the crops of a folder that is given twice are contained twice.
+        mapped: memory-map the crops instead of loading them.
     """
 
     def __init__(self, *folders: Path, mapped: bool = False) -> None:
         self._folders = folders
         self._mapped = mapped
-        # By the folder's place, too; in the order of their shards.
-        self._read: dict[tuple[int, Path], None] = {}
+        # Keys are (index of the folder, path), in the order of the shards.
+        self._paths: dict[tuple[int, Path], None] = {}
         self._shards: list[Shard] = []
         self.rescan()
 
     def rescan(self) -> None:
-        """Take in shards that were added since."""
-        # A shard that counts twice is there once.
-        known = {path: s for (_, path), s in zip(self._read, self._shards, strict=True)}
-        for place, folder in enumerate(self._folders):
+        """Add shards that were written since the last scan."""
+        # A folder that is given twice shares its shards.
+        known = {path: s for (_, path), s in zip(self._paths, self._shards, strict=True)}
+        for number, folder in enumerate(self._folders):
             for path in list_shards(folder):
-                if (place, path) not in self._read:
+                if (number, path) not in self._paths:
                     if path not in known:
                         known[path] = read(path, self._mapped)
                     self._shards.append(known[path])
-                    self._read[place, path] = None
-        self._where = [
+                    self._paths[number, path] = None
+        self._rows = [
             (s, i) for s, shard in enumerate(self._shards) for i in range(len(shard.depth))
         ]
 
     def __getstate__(self) -> dict[str, Any]:
-        """For worker processes: files are mapped again there, not sent."""
+        """For worker processes: they map the files again."""
         state = dict(vars(self))
         if self._mapped:
             del state["_shards"]
@@ -82,64 +84,69 @@ class CropSet:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if self._mapped:
-            self._shards = [read(path, mapped=True) for _, path in self._read]
+            self._shards = [read(path, mapped=True) for _, path in self._paths]
 
     def __len__(self) -> int:
-        return len(self._where)
+        return len(self._rows)
 
-    def spread(self, limit: int | None) -> NDArray[np.int64]:
-        """Indices of at most ``limit`` crops, evenly spread over all of them.
-
-        Raises:
-            ValueError: ``limit`` is less than 1.
-        """
-        if limit is None or limit >= len(self):
-            return np.arange(len(self))
-        if limit < 1:
-            raise ValueError(f"a limit must be at least 1, got {limit}")
-        # Cut off, where frames' spread() rounds: the model cards' figures are of these crops.
-        return np.linspace(0, len(self) - 1, limit).astype(np.int64)
+    def evenly_spaced(self, limit: int | None) -> NDArray[np.int64]:
+        """Indices of at most ``limit`` evenly spaced crops; see :func:`data.evenly_spaced`."""
+        # The figures of the model cards are measured on positions that are rounded down.
+        return evenly_spaced(self, limit, floor=True)
 
     def modes(self) -> NDArray[np.str_]:
-        """(N,) how each crop's pose was made."""
+        """(N,) source of each crop's pose."""
         return np.concatenate([s.mode for s in self._shards])
 
     def crop(
         self, index: int
     ) -> tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
         """Depth, frame, joints and visibility of one crop, as in its shard."""
-        s, i = self._where[index]
+        s, i = self._rows[index]
         shard = self._shards[s]
         return shard.depth[i], shard.frame[i], shard.joints[i], shard.visible[i]
 
-    def expect(self, indices: NDArray[np.int64]) -> None:
-        """These crops will be asked for soon: mapped ones begin to come from the disk."""
+    def prefetch(self, indices: NDArray[np.int64]) -> None:
+        """Start reading memory-mapped crops from the disk."""
         for index in indices:
-            s, i = self._where[int(index)]
+            s, i = self._rows[int(index)]
             read_ahead(self._shards[s].depth, i)
 
     def batch(self, indices: NDArray[np.int64], rng: np.random.Generator | None = None) -> Batch:
-        """The crops at ``indices``; augmented when ``rng`` is given."""
+        """The crops at ``indices``, augmented if ``rng`` is given."""
         rows = [self.crop(int(i)) for i in indices]
-        depth, frame, joints, visible = (np.stack(column) for column in zip(*rows, strict=True))
-        if rng is not None:
-            other = augment(Crops(depth, frame, joints, visible), rng)
-            depth, frame, joints, visible = other.depth, other.frame, other.joints, other.visible
-        return _to_batch(depth, frame, joints, visible)
-
-    def epoch(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
-        """Every crop once, shuffled and augmented, in whole batches."""
-        order = rng.permutation(len(self))
-        for start in range(0, len(order) - size + 1, size):
-            yield self.batch(order[start : start + size], rng)
+        arrays = CropArrays(*(np.stack(column) for column in zip(*rows, strict=True)))
+        return _to_batch(arrays if rng is None else augment(arrays, rng))
 
 
-def _to_batch(
-    depth: NDArray[np.int16],
-    frame: NDArray[np.float32],
-    joints: NDArray[np.float32],
-    visible: NDArray[np.uint8],
-) -> Batch:
+class BackgroundCrops(CropDataset):
+    """Crops without background, in front of the depth of random other crops.
+
+    The same seed gives the same backgrounds.
+
+    Args:
+        folder: shards of crops with the background removed.
+        others: shards of crops with background.
+        seed: of the random choices.
+    """
+
+    def __init__(self, folder: Path, others: Path, seed: int = 0) -> None:
+        super().__init__(folder, mapped=True)
+        self._others, self._seed = CropDataset(others, mapped=True), seed
+
+    def crop(
+        self, index: int
+    ) -> tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+        """As :meth:`CropDataset.crop`."""
+        depth, frame, joints, visible = super().crop(index)
+        rng = np.random.default_rng((self._seed, index))
+        depth, other = depth.copy(), self._others.crop(int(rng.integers(len(self._others))))
+        fill_background(depth, other[0], rng)
+        return depth, frame, joints, visible
+
+
+def _to_batch(given: CropArrays) -> Batch:
+    joints, frame = given.joints, given.frame
     rays = joints[..., :2] / np.maximum(joints[..., 2:], 0.05)
     pixels = (rays - frame[:, None, :2]) / frame[:, None, 2:3]
     inside = (
@@ -147,15 +154,15 @@ def _to_batch(
         & (pixels[..., 0] <= crops.WIDTH - 1)
         & (pixels[..., 1] >= 0)
         & (pixels[..., 1] <= crops.HEIGHT - 1)
-        & (joints[..., 2] > NEAREST)
+        & (joints[..., 2] > MIN_JOINT_DEPTH)
     )
-    # A joint beyond the image's edge is a guess: it counts, but less.
-    weight = inside * np.where(visible == OUTSIDE, 0.3, 1.0)
+    # Joints outside the image cannot be seen: they have a lower weight.
+    weight = inside * np.where(given.visible == OUTSIDE, 0.3, 1.0)
     return Batch(
-        torch.from_numpy(crops.from_millimetres(depth))[:, None],
+        torch.from_numpy(crops.from_millimetres(given.depth))[:, None],
         torch.from_numpy(frame.astype(np.float32)),
         torch.from_numpy(pixels.astype(np.float32)),
         torch.from_numpy(joints.astype(np.float32)),
         torch.from_numpy(weight.astype(np.float32)),
-        torch.from_numpy(visible),
+        torch.from_numpy(given.visible),
     )

@@ -1,7 +1,7 @@
-"""Batches without end, the same whatever the number of processes, from any place on.
+"""Endless, resumable batches that do not depend on the number of processes.
 
-Every crop of every epoch has a seed of its own.  So a run that goes on from a checkpoint sees the
-very crops that it would have seen, and processes that share a batch see one batch.
+Each crop of each epoch has its own seed: a run that resumes from a checkpoint gets the same crops
+as one that was not interrupted, and the processes of a distributed run share one batch.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,134 +15,136 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from depth_pose_training.data.batches import Batch, CropSet
+from depth_pose_training.data.batches import Batch, CropDataset
 from depth_pose_training.engine.distributed import Distributed
 from depth_pose_training.errors import UserError
 
 B_co = TypeVar("B_co", covariant=True)
 D = TypeVar("D")
-_PARTNERS = 2  # crops that one may get surroundings and a neighbour from
-#: Where a stream stands, in a checkpoint.
+_PARTNERS = 2  # other crops that provide the background and a second person
+#: Position of a loader, in a checkpoint.
 SamplerState = dict[str, int]
 
 
 class LoaderError(UserError):
-    """There is too little data to make batches of."""
+    """The data is too small for a batch."""
 
 
 class Loader(Protocol[B_co]):
     """Endless batches for :func:`depth_pose_training.engine.loop.fit`."""
 
     def start(
-        self, place: Mapping[str, int] | None, step: int
+        self, state: Mapping[str, int] | None, step: int
     ) -> Iterator[tuple[B_co, SamplerState]]:
-        """Batches, each with the place after it, from a place on.
+        """Batches, each with the state after it.
 
         Args:
-            place: from a checkpoint; None for a new run, or one from before places were kept.
-            step: steps done.
+            state: from a checkpoint; None for a new run, or an old checkpoint without one.
+            step: number of steps done.
         """
 
 
 def to_device(batch: D, device: torch.device) -> D:
-    """A dataclass of tensors on a device."""
+    """Copy a dataclass of tensors to a device."""
     values = (getattr(batch, f.name) for f in fields(batch))  # type: ignore[arg-type]
     return type(batch)(*(v.to(device, non_blocking=True) for v in values))
 
 
 def join(parts: list[Batch]) -> Batch:
-    """Several batches as one."""
+    """Concatenate batches."""
     return Batch(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Batch)))
 
 
 class CropLoader:
-    """Shuffled epochs of augmented crops, this process's share of each batch.
+    """Shuffled epochs of augmented crops: this process's share of each batch.
 
     Args:
-        data: the crops; alone, a process takes in shards that were added at every epoch.
-        size: crops in a batch, of all processes together.
+        data: the crops; a run of one process adds new shards at each epoch.
+        size: batch size of all processes together.
         seed: of the order and of the augmentation.
-        distributed: this process among all.
-        workers: processes that prepare batches; with 0, a thread does.
+        distributed: this process.
+        workers: number of processes that prepare batches; 0 for a thread.
     """
 
     def __init__(
-        self, data: CropSet, size: int, seed: int, distributed: Distributed, workers: int = 0
+        self, data: CropDataset, size: int, seed: int, distributed: Distributed, workers: int = 0
     ) -> None:
         self._data, self._size, self._seed = data, size, seed
-        self._team, self._workers = distributed, workers
-        self._rows = distributed.share(size)
+        self._distributed, self._workers = distributed, workers
+        self._share = distributed.share(size)
 
     def start(
-        self, place: Mapping[str, int] | None, step: int
+        self, state: Mapping[str, int] | None, step: int
     ) -> Iterator[tuple[Batch, SamplerState]]:
         """See :class:`Loader`.
 
         Raises:
-            LoaderError: fewer crops than a batch has.
+            LoaderError: there are fewer crops than the batch size.
         """
-        # From before places were kept: another order than the first epoch's.
+        # An old checkpoint has no state: continue with another order than the first epoch's.
         epoch, first, crops = step, 0, 0
-        if place is not None:
-            epoch, first, crops = place["epoch"], place["batch"], place["crops"]
+        if state is not None:
+            epoch, first, crops = state["epoch"], state["batch"], state["crops"]
         for number in count(epoch):
-            if self._team.size == 1:  # others might see other files
+            if self._distributed.size == 1:  # several processes might see different files
                 self._data.rescan()
             total = len(self._data)
             if total < self._size:
                 raise LoaderError(f"{total} crops are too few for a batch of {self._size}")
-            if number == epoch and place is not None and total != crops:
-                continue  # new shards: the cut off epoch's order is gone
+            if number == epoch and state is not None and total != crops:
+                continue  # there are new shards: skip the rest of the interrupted epoch
             batches = total // self._size
             done = first if number == epoch else 0
-            plans = _Plans(self._data, self._orders(number)[done:batches], (self._seed, number))
-            if not len(plans):
+            indices = self._indices(number)[done:batches]
+            if not indices:
                 continue
-            for i, batch in enumerate(self._ahead(plans), start=done + 1):
+            epoch_batches = _EpochBatches(self._data, indices, (self._seed, number))
+            for i, batch in enumerate(self._prefetched(epoch_batches), start=done + 1):
                 yield batch, {"epoch": number, "batch": i, "crops": total}
 
-    def _orders(self, epoch: int) -> list[NDArray[np.int64]]:
+    def _indices(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Of this process's crops in each batch."""
         order = np.random.default_rng((self._seed, epoch)).permutation(len(self._data))
         last = len(order) - len(order) % self._size
-        return [row[self._rows] for row in order[:last].reshape(-1, self._size)]
+        return [row[self._share] for row in order[:last].reshape(-1, self._size)]
 
-    def _ahead(self, plans: "_Plans") -> Iterator[Batch]:
+    def _prefetched(self, batches: "_EpochBatches") -> Iterator[Batch]:
         if self._workers:
-            # Not plain forks: those of a process with native threads (OpenVINO, DDS) can crash.
+            # Not "fork": forks of a process with native threads (OpenVINO, DDS) can crash.
             yield from DataLoader(
-                plans,
+                batches,
                 batch_size=None,
                 num_workers=self._workers,
                 multiprocessing_context="forkserver",
             )
             return
         with ThreadPoolExecutor(1) as thread:
-            waiting = thread.submit(plans.__getitem__, 0)
-            for i in range(1, len(plans)):
-                batch, waiting = waiting.result(), thread.submit(plans.__getitem__, i)
+            waiting = thread.submit(batches.__getitem__, 0)
+            for i in range(1, len(batches)):
+                batch, waiting = waiting.result(), thread.submit(batches.__getitem__, i)
                 yield batch
             yield waiting.result()
 
 
-class _Plans(Dataset[Batch]):
-    """Batches by number."""
+class _EpochBatches(Dataset[Batch]):
+    """The batches of an epoch by number."""
 
     def __init__(
-        self, data: CropSet, orders: list[NDArray[np.int64]], seed: tuple[int, int]
+        self, data: CropDataset, indices: list[NDArray[np.int64]], seed: tuple[int, int]
     ) -> None:
-        self._data, self._orders, self._seed = data, orders, seed
+        self._data, self._indices, self._seed = data, indices, seed
 
     def __len__(self) -> int:
-        return len(self._orders)
+        return len(self._indices)
 
     def __getitem__(self, number: int) -> Batch:
         if number + 1 < len(self):
-            for i in self._orders[number + 1]:
-                self._data.expect(self._rows(int(i))[0])
-        return join([self._crop(int(i)) for i in self._orders[number]])
+            for i in self._indices[number + 1]:
+                self._data.prefetch(self._rows(int(i))[0])
+        return join([self._crop(int(i)) for i in self._indices[number]])
 
     def _rows(self, index: int) -> tuple[NDArray[np.int64], np.random.Generator]:
-        """A crop with others that may surround it, and what it is augmented by."""
+        """A crop with its augmentation partners, and the generator of its augmentation."""
         rng = np.random.default_rng((*self._seed, index))
         return np.array([index, *rng.integers(len(self._data), size=_PARTNERS)]), rng
 

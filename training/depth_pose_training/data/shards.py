@@ -1,9 +1,8 @@
-"""Samples on disk: uncompressed .npz files of a few hundred samples each."""
+"""Training samples and their files: uncompressed .npz shards of a few hundred samples each."""
 
 import os
 import struct
 import zipfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,14 +10,66 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_pose_ros.core.skeleton import NUM_JOINTS
-from depth_pose_training.data.records import CropSample, FrameSample
-from depth_pose_training.data.synthetic.config import MAX_PEOPLE
+from depth_pose_ros.core import crops
+from depth_pose_ros.core.camera import Camera
+from depth_pose_ros.core.skeleton import INDEX, NUM_JOINTS
 
+#: State of a joint: its own surface is visible; something hides it; it is outside the image.
+VISIBLE, HIDDEN, OUTSIDE = 1, 0, 2
+#: The maximum number of people in a scene.
+MAX_PEOPLE = 4
 #: Whole frames are stored in the corner of a canvas, (height, width).
 CANVAS = (160, 208)
+#: Joints with a smaller depth, metres, are unknown.
+MIN_JOINT_DEPTH = 0.1
+_TORSO = [INDEX[k] for k in ("UpperSpine", "MiddleSpine", "DownSpine", "LeftHip", "RightHip",
+                             "LeftShoulder", "RightShoulder")]  # fmt: skip
 #: A member's local header in a .zip file, up to the lengths of its name and extra field.
 _ZIP_HEADER = struct.Struct("<4s5H3L2H")
+
+
+@dataclass(frozen=True)
+class CropSample:
+    """The crop of one person, or a negative crop.
+
+    Attributes:
+        depth: (216, 176) int16, millimetres from the frame's z_ref; crops.MISSING where missing.
+        frame: (4,) float32, :meth:`depth_pose_ros.core.crops.CropFrame.as_array`.
+        joints: (19, 3) float32 metres, optical frame; 0 where unknown.
+        visible: (19,) uint8, VISIBLE, HIDDEN or OUTSIDE.
+        mode: the source of the pose ("mocap", "sitting", ...).
+        removed: whether the background was removed.
+    """
+
+    depth: NDArray[np.int16]
+    frame: NDArray[np.float32]
+    joints: NDArray[np.float32]
+    visible: NDArray[np.uint8]
+    mode: str
+    removed: bool
+
+
+@dataclass(frozen=True)
+class FrameSample:
+    """A whole depth image and its people.
+
+    Attributes:
+        depth: (H, W) float32 metres, 0 where missing.
+        camera: intrinsics of ``depth``.
+        joints: (P, 19, 3) float32 metres, optical frame.
+        visible: (P, 19) uint8.
+    """
+
+    depth: NDArray[np.float32]
+    camera: Camera
+    joints: NDArray[np.float32]
+    visible: NDArray[np.uint8]
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """(P,) people with enough visible joints, see :func:`enough_visible`."""
+        people = zip(self.joints, self.visible, strict=True)
+        return np.array([enough_visible(j, v) for j, v in people], bool)
 
 
 @dataclass(frozen=True)
@@ -44,9 +95,36 @@ class Shard:
     view_visible: NDArray[np.uint8]
     view_people: NDArray[np.uint8]
 
+    def view(self, row: int) -> FrameSample:
+        """One whole frame, without the canvas around it."""
+        fx, fy, cx, cy, w, h = (float(v) for v in self.view_camera[row])
+        camera, n = Camera(fx, fy, cx, cy, int(w), int(h)), int(self.view_people[row])
+        depth = self.view_depth[row, : camera.height, : camera.width] / np.float32(1000)
+        return FrameSample(depth, camera, self.view_joints[row, :n], self.view_visible[row, :n])
 
-def pack(crops: list[CropSample], views: list[FrameSample]) -> Shard:
-    """Samples as one shard."""
+
+def enough_visible(joints: NDArray[np.floating], visible: NDArray[np.uint8]) -> bool:
+    """Whether a person (19, 3) counts: between 0.5 and 7 m, with six visible joints, one of them of
+    the torso."""
+    return bool(
+        0.5 < joints[INDEX["MiddleSpine"], 2] < 7
+        and (visible == VISIBLE).sum() >= 6
+        and (visible[_TORSO] == VISIBLE).sum() >= 1
+    )
+
+
+def cut_crop(
+    depth: NDArray[np.float32], camera: Camera, frame: crops.CropFrame
+) -> NDArray[np.int16]:
+    """(216, 176) crop of a depth image in metres, as :attr:`CropSample.depth`."""
+    crop = crops.cut(depth, camera, frame)
+    millimetres = np.round(crop * (1000 * crops.DEPTH_RANGE)).astype(np.int16)
+    millimetres[crop >= crops.FAR] = crops.MISSING
+    return millimetres
+
+
+def pack(samples: list[CropSample], views: list[FrameSample]) -> Shard:
+    """Crops and whole frames as one shard."""
     m = len(views)
     depth = np.zeros((m, *CANVAS), np.uint16)
     camera = np.zeros((m, 6), np.float32)
@@ -60,12 +138,12 @@ def pack(crops: list[CropSample], views: list[FrameSample]) -> Shard:
         joints[i, : len(view.joints)] = view.joints
         visible[i, : len(view.joints)] = view.visible
     return Shard(
-        np.stack([c.depth for c in crops]),
-        np.stack([c.frame for c in crops]),
-        np.stack([c.joints for c in crops]),
-        np.stack([c.visible for c in crops]),
-        np.array([c.mode for c in crops]),
-        np.array([c.removed for c in crops]),
+        np.stack([sample.depth for sample in samples]),
+        np.stack([sample.frame for sample in samples]),
+        np.stack([sample.joints for sample in samples]),
+        np.stack([sample.visible for sample in samples]),
+        np.array([sample.mode for sample in samples]),
+        np.array([sample.removed for sample in samples]),
         depth,
         camera,
         joints,
@@ -75,7 +153,7 @@ def pack(crops: list[CropSample], views: list[FrameSample]) -> Shard:
 
 
 def write(path: Path, shard: Shard) -> None:
-    """Write atomically: a shard that exists is whole."""
+    """Write a shard atomically."""
     part = path.with_suffix(".part")
     with part.open("wb") as f:
         np.savez(f, **vars(shard))
@@ -86,29 +164,29 @@ def read(path: Path, mapped: bool = False) -> Shard:
     """Read one shard.
 
     Args:
-        path: of the shard.
-        mapped: leave the arrays on disk, read when they are indexed.
+        path: the .npz file.
+        mapped: memory-map the arrays instead of loading them.
 
     Raises:
-        ValueError: the file is not a shard of this version, or cannot be mapped.
+        ValueError: the file is not a shard of this version, or cannot be memory-mapped.
     """
     with np.load(path) as data:
         missing = set(Shard.__dataclass_fields__) - set(data.files)
         if missing:
-            raise ValueError(f"{path} is not a shard of synthetic samples: it lacks {missing}")
+            raise ValueError(f"{path} is not a shard: {', '.join(sorted(missing))} missing")
         if not mapped:
             return Shard(**{k: data[k] for k in Shard.__dataclass_fields__})
     return Shard(**{k: _map(path, f"{k}.npy") for k in Shard.__dataclass_fields__})
 
 
 def _map(path: Path, member: str) -> NDArray[Any]:
-    """An array of an uncompressed .npz, memory-mapped (numpy itself maps only .npy files)."""
+    """Memory-map an array of an uncompressed .npz (NumPy itself maps only .npy files)."""
     with zipfile.ZipFile(path) as archive:
         info = archive.getinfo(member)
         if info.compress_type != zipfile.ZIP_STORED:
             raise ValueError(f"{path} is compressed: only uncompressed shards can be mapped")
     with path.open("rb") as file:
-        # The local header's own name and extra field may be longer than the directory's.
+        # Name and extra field of the local header may be longer than those of the directory.
         file.seek(info.header_offset)
         header = file.read(_ZIP_HEADER.size)
         *_, name, extra = _ZIP_HEADER.unpack(header)
@@ -126,10 +204,7 @@ def _map(path: Path, member: str) -> NDArray[Any]:
 
 
 def read_ahead(array: NDArray[Any], row: int) -> None:
-    """Have the operating system read a row of a mapped array while something else is done.
-
-    Rows that are asked for at random are waited for one after the other, otherwise.
-    """
+    """Ask the operating system to prefetch a row of a memory-mapped array."""
     if isinstance(array, np.memmap) and array.filename and hasattr(os, "posix_fadvise"):
         size = array[row].nbytes
         with Path(array.filename).open("rb") as file:
@@ -138,24 +213,14 @@ def read_ahead(array: NDArray[Any], row: int) -> None:
 
 
 def list_shards(folder: Path) -> list[Path]:
-    """The shards of a folder in order.
+    """Paths of the shards of a folder, sorted.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: the folder has no shards.
     """
-    found = sorted(folder.glob("shard_*.npz"))
-    if not found:
+    paths = sorted(folder.glob("shard_*.npz"))
+    if not paths:
         raise FileNotFoundError(
-            f"no shards in {folder}: make some with python -m depth_pose_training generate"
+            f"no shards in {folder}: make them with python -m depth_pose_training generate"
         )
-    return found
-
-
-def concatenate(shards: Iterable[Shard], fields: Iterable[str]) -> dict[str, NDArray[np.generic]]:
-    """Some fields of several shards as whole arrays."""
-    names = list(fields)
-    parts: dict[str, list[NDArray[np.generic]]] = {k: [] for k in names}
-    for shard in shards:
-        for k in names:
-            parts[k].append(getattr(shard, k))
-    return {k: np.concatenate(v) for k, v in parts.items()}
+    return paths

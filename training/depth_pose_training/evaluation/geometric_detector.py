@@ -45,7 +45,7 @@ class GeometricDetector:
     def __init__(self, frames: Iterable[LabelledFrame]) -> None:
         rows, people = [], []
         for frame in frames:
-            there = np.array([place(j) for j in (frame.joints, *frame.others)])
+            there = np.array([place(j) for j in frame.joints])
             found, sizes = _measure(frame.depth, frame.camera)
             rows.append(sizes)
             people.append(matches(found, there) >= 0)

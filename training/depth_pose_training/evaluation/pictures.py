@@ -43,7 +43,7 @@ def draw(frame: LabelledFrame, pixels: NDArray[np.float64], caption: str) -> Mat
     image = cv2.cvtColor(_grey(frame.depth), cv2.COLOR_GRAY2BGR)
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
     centre = (scale - 1) / 2
-    _skeleton(image, frame.pixels * scale + centre, TRUTH)
+    _skeleton(image, frame.target.pixels * scale + centre, TRUTH)
     _skeleton(image, np.asarray(pixels, dtype=np.float64) * scale + centre, ESTIMATE)
     for row, (text, color) in enumerate(
         ((caption, (255, 255, 255)), ("truth", TRUTH), ("estimate", ESTIMATE))
@@ -64,7 +64,7 @@ def side_by_side(frame: LabelledFrame, pixels: NDArray[np.float64], caption: str
         (H, W, 3) uint8 BGR.
     """
     estimate = np.asarray(pixels, dtype=np.float64)
-    points = np.concatenate((frame.pixels, estimate))
+    points = np.concatenate((frame.target.pixels, estimate))
     points = points[np.isfinite(points).all(-1)]
     h, w = frame.depth.shape
     if len(points):
@@ -78,7 +78,7 @@ def side_by_side(frame: LabelledFrame, pixels: NDArray[np.float64], caption: str
     grey = cv2.cvtColor(_grey(frame.depth[y0:y1, x0:x1]), cv2.COLOR_GRAY2BGR)
     grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
     halves = []
-    for places, color, name in ((frame.pixels, TRUTH, "truth"), (estimate, ESTIMATE, "estimate")):
+    for places, color, name in ((frame.target.pixels, TRUTH, "truth"), (estimate, ESTIMATE, "estimate")):
         image = grey.copy()
         _skeleton(image, (places - (x0, y0) + 0.5) * scale - 0.5, color)
         cv2.putText(image, name, (8, 44), cv2.FONT_HERSHEY_SIMPLEX, 0.6, color, 1)
@@ -111,7 +111,9 @@ def write_pictures(
     for rank, row in enumerate(rows):
         frame = frames[indices[row]]
         path = folder / f"{label}_{rank:02d}_{frame.key.replace('/', '_')}.png"
-        error = np.linalg.norm(predictions.joints[row] - frame.joints, axis=-1)[frame.valid]
+        error = np.linalg.norm(predictions.joints[row] - frame.target.joints, axis=-1)[
+            frame.target.valid
+        ]
         known = error[np.isfinite(error)]
         caption = frame.key + (f"  {1000 * known.mean():.0f} mm" if len(known) else "")
         picture = side_by_side(frame, predictions.pixels[row], caption)

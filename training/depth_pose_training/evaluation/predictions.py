@@ -109,7 +109,8 @@ def predict(
     truth: list[tuple[str, Camera, NDArray, NDArray, NDArray]] = []
     collected = {name: _Collected() for name in estimators}
     for frame in tqdm(frames, total=total, unit="frame", disable=not progress):
-        truth.append((frame.key, frame.camera, frame.joints, frame.pixels, frame.valid))
+        target = frame.target
+        truth.append((frame.key, frame.camera, target.joints, target.pixels, target.valid))
         for name, estimator in estimators.items():
             _estimate(estimator, frame, collected[name])
     if not truth:
@@ -139,10 +140,10 @@ def _estimate(estimator: Estimator, frame: LabelledFrame, into: _Collected) -> N
     poses = estimator.estimate(frame.depth, frame.camera)
     into.seconds.append(time.perf_counter() - start)
     into.people.append(len(poses))
-    own = place(frame.joints)
-    places = np.array([own, *(place(j) for j in frame.others)])
-    asked = np.array([frame.valid.any(), *frame.others_asked])
-    if frame.valid.any() and not np.isfinite(own).all():  # labelled in the image only
+    places = np.array([place(j) for j in frame.joints]).reshape(-1, 3)
+    asked = frame.counted
+    labelled = bool(asked.any())  # then the first person is the labelled one
+    if labelled and not np.isfinite(places[0]).all():  # labelled in the image only
         match = np.zeros(len(poses), int) - 1
         match[:1] = 0
     else:
@@ -150,8 +151,8 @@ def _estimate(estimator: Estimator, frame: LabelledFrame, into: _Collected) -> N
     into.counts.append(
         (int(asked.sum()), int(asked[match[match >= 0]].sum()), int((match < 0).sum()))
     )
-    if len(frame.others) or not frame.valid.any():
-        mine = [pose for pose, who in zip(poses, match, strict=True) if who == 0]
+    if len(frame.people) != 1 or not labelled:
+        mine = [pose for pose, who in zip(poses, match, strict=True) if who == 0 and labelled]
     else:
         mine = sorted(poses, key=lambda pose: -pose.score)
     if mine:

@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 from depth_pose_ros.core.models.fcn import FcnOutput, heat_probability, log_heat
 from depth_pose_ros.core.skeleton import EDGE_CHILDREN, EDGE_PARENTS, EDGES
-from depth_pose_training.data.batches import NEAREST, Batch
+from depth_pose_training.data.batches import Batch
+from depth_pose_training.data.shards import MIN_JOINT_DEPTH
 from depth_pose_training.engine.distributed import average
 
 
@@ -54,7 +55,7 @@ def in_full(output: FcnOutput) -> FcnOutput:
 
 def person_loss(judged: Tensor, batch: Batch) -> Tensor:
     """Cross-entropy of logits (B,) that a crop shows somebody: one that has a known joint."""
-    somebody = (batch.joints[..., 2] > NEAREST).any(1)
+    somebody = (batch.joints[..., 2] > MIN_JOINT_DEPTH).any(1)
     return F.binary_cross_entropy_with_logits(judged, somebody.to(judged))
 
 
@@ -111,7 +112,7 @@ def fcn_loss(output: FcnOutput, batch: Batch, stride: int, sigma: float) -> FcnL
         true = batch.joints[:, EDGE_CHILDREN] - batch.joints[:, EDGE_PARENTS]
         read = _near(output.displacement.unflatten(1, (len(EDGES), 3)), batch.pixels, stride)
         wrong = (read - true[..., None]).abs().sum(2).mean(-1)
-        known = (batch.joints[:, EDGE_CHILDREN, 2] > NEAREST).to(wrong.dtype)
+        known = (batch.joints[:, EDGE_CHILDREN, 2] > MIN_JOINT_DEPTH).to(wrong.dtype)
         displacement = _weighted(wrong, batch.weight[:, EDGE_PARENTS] * known)
         total = total + 1.0 * displacement
     return FcnLoss(total, heat, position, depth, displacement)

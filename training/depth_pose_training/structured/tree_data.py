@@ -12,7 +12,7 @@ from depth_pose_ros.core.models.fcn import FcnOutput
 from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_ros.core.models.proposals import Proposals
 from depth_pose_ros.core.skeleton import INDEX
-from depth_pose_training.data.batches import Batch, CropSet
+from depth_pose_training.data.batches import Batch, CropDataset
 from depth_pose_training.data.loader import to_device
 from depth_pose_training.learning.boxes import consistent
 
@@ -105,7 +105,7 @@ def tree_data(
 @torch.no_grad()
 def collect(
     network: PoseNetwork,
-    data: CropSet,
+    data: CropDataset,
     indices: NDArray[np.int64],
     stride: int,
     rng: np.random.Generator | None = None,

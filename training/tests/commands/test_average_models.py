@@ -8,7 +8,7 @@ import torch
 
 from depth_pose_ros.core.models.fcn import CompactFcn, build_fcn
 from depth_pose_training.commands import average_models
-from depth_pose_training.data.batches import CropSet
+from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.data.loader import CropLoader, LoaderError
 from depth_pose_training.engine.checkpoints import CheckpointError, read, write_whole
 from depth_pose_training.engine.distributed import SINGLE_PROCESS
@@ -56,7 +56,7 @@ def test_the_command_counts_what_batch_normalization_sees(tmp_path: Path) -> Non
     state = read(tmp_path / "run" / run_folder.FCN)["model"]
     fcn = CompactFcn()
     fcn.load_state_dict(state)
-    stream = CropLoader(CropSet(tmp_path / "data"), 32, 5, SINGLE_PROCESS).start(None, 0)
+    stream = CropLoader(CropDataset(tmp_path / "data"), 32, 5, SINGLE_PROCESS).start(None, 0)
     with torch.no_grad():
         seen = [fcn.stem[0](batch.crops) for batch, _ in islice(stream, 2)]
     expected = torch.stack([x.mean((0, 2, 3)) for x in seen]).mean(0)

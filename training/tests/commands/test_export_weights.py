@@ -22,7 +22,7 @@ from depth_pose_training.commands import (
     train_matchnet,
 )
 from depth_pose_training.commands import templates as templates_step
-from depth_pose_training.data.batches import CropSet
+from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.engine.checkpoints import read, write_whole
 from depth_pose_training.learning import run_folder
 from depth_pose_training.structured.tree_data import collect, thin
@@ -148,7 +148,7 @@ def test_files_that_do_not_fit_are_refused(folder: Path, run: Path, tmp_path: Pa
 def test_thinned_windows_keep_their_middle(folder: Path) -> None:
     network = PoseNetwork(TINY).eval()
     network.fcn = MeanFcn()  # type: ignore[assignment]
-    batch = CropSet(folder / "val").batch(np.arange(2))
+    batch = CropDataset(folder / "val").batch(np.arange(2))
     with torch.no_grad():
         whole = network.propose(network.fcn(batch.crops), batch.crops, batch.frames)
     few = thin(whole, window=5, stride=2)
@@ -159,7 +159,7 @@ def test_thinned_windows_keep_their_middle(folder: Path) -> None:
 
 
 def test_what_step_three_reads_off_is_what_the_network_does(folder: Path, run: Path) -> None:
-    network, crops = run_folder.load_network(run, TINY), CropSet(folder / "val")
+    network, crops = run_folder.load_network(run, TINY), CropDataset(folder / "val")
     data = collect(network, crops, np.arange(6), stride=1)
     learned = learn_inference.TreeWeights(
         torch.cat((network.match_weight, network.heat_weight[:, None]), 1), network.gamma
@@ -187,7 +187,7 @@ def test_crop_evaluation_measures_stages_groups_and_the_best_there_is(folder: Pa
     network = PoseNetwork(TINY).eval()
     network.fcn = MeanFcn()  # type: ignore[assignment]
     network.joint_depth_offset.fill_(OFFSET)
-    errors, groups = evaluate_crops.evaluate(network, CropSet(folder / "val"), np.arange(6), size=4)
+    errors, groups = evaluate_crops.evaluate(network, CropDataset(folder / "val"), np.arange(6), size=4)
     summary = evaluate_crops.summarize(errors, groups)
     assert list(summary) == ["fcn", "matchnet", "full", evaluate_crops.BEST]
     assert summary["full"]["groups"]["seated"]["crops"] == 3

@@ -10,7 +10,7 @@ from depth_pose_ros.core.detection import Detection
 from depth_pose_ros.core.models.detector import DetectorConfig, PersonDetector
 from depth_pose_training.commands import mine_negatives
 from depth_pose_training.data import shards
-from depth_pose_training.data.batches import CropSet
+from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.data.datasets import SyntheticShards
 from depth_pose_training.engine.checkpoints import write_whole
 from depth_pose_training.errors import UserError
@@ -56,7 +56,7 @@ def test_the_command_writes_crops_without_joints(folder: Path, tmp_path: Path) -
         str(out),
     ]
     mine_negatives.main([*options, "--anywhere", "3", "--size", "4"])
-    made = CropSet(out)
+    made = CropDataset(out)
     assert len(made) >= 4
     assert set(made.modes()) == {"nobody"}
     batch = made.batch(np.arange(len(made)), np.random.default_rng(0))

@@ -8,23 +8,23 @@ import torch
 
 from depth_pose_ros.core.skeleton import JOINTS, NUM_JOINTS
 from depth_pose_training.commands import joint_depth_offset, templates
-from depth_pose_training.data.batches import CropSet
+from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.learning import run_folder
 from training_helpers.stick_figures import OFFSET, TINY, write_figures
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> CropSet:
-    return CropSet(write_figures(tmp_path_factory.mktemp("data"), 40))
+def data(tmp_path_factory: pytest.TempPathFactory) -> CropDataset:
+    return CropDataset(write_figures(tmp_path_factory.mktemp("data"), 40))
 
 
-def test_surface_offsets_are_the_depth_of_joints_below_what_is_seen(data: CropSet) -> None:
+def test_surface_offsets_are_the_depth_of_joints_below_what_is_seen(data: CropDataset) -> None:
     offsets = joint_depth_offset.joint_depth_offsets(data, limit=100, seed=0)
     assert offsets.shape == (NUM_JOINTS,)
     assert torch.allclose(offsets, torch.tensor(OFFSET), atol=1e-3)
 
 
-def test_joints_out_of_sight_have_no_depth_below_the_surface(data: CropSet) -> None:
+def test_joints_out_of_sight_have_no_depth_below_the_surface(data: CropDataset) -> None:
     batch = data.batch(np.arange(2))
     batch.visible[0, 3] = 0
     batch.crops[1] = 1.0  # nothing measured
@@ -34,7 +34,7 @@ def test_joints_out_of_sight_have_no_depth_below_the_surface(data: CropSet) -> N
     assert below[1].isnan().all()
 
 
-def test_a_joint_never_in_sight_is_named(data: CropSet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_joint_never_in_sight_is_named(data: CropDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     below = torch.zeros(4, NUM_JOINTS)
     below[:, 7] = torch.nan
     monkeypatch.setattr(joint_depth_offset, "depths_below", lambda batch: below)
@@ -42,7 +42,7 @@ def test_a_joint_never_in_sight_is_named(data: CropSet, monkeypatch: pytest.Monk
         joint_depth_offset.joint_depth_offsets(data, limit=4, seed=0)
 
 
-def test_true_patches_are_centred_on_the_joints(data: CropSet) -> None:
+def test_true_patches_are_centred_on_the_joints(data: CropDataset) -> None:
     patches = templates.true_patches(data, extent=33, per_part=10, seed=0)
     assert [p.shape for p in patches] == [(10, 33, 33)] * NUM_JOINTS
     knee = patches[JOINTS.index("RightKnee")].astype(np.float32)
@@ -72,12 +72,12 @@ def test_what_lies_beyond_the_nominal_patch_does_not_matter_but_is_kept() -> Non
     assert centres.shape == (2, 33, 33)
 
 
-def test_too_few_patches_are_an_error_that_names_the_part(data: CropSet) -> None:
+def test_too_few_patches_are_an_error_that_names_the_part(data: CropDataset) -> None:
     with pytest.raises(ValueError, match=r"Head: 2 patches cannot make 3 templates"):
         templates.make_templates(data, count=3, patch=16, per_part=2, seed=0)
 
 
-def test_the_same_seed_gives_the_same_templates(data: CropSet) -> None:
+def test_the_same_seed_gives_the_same_templates(data: CropDataset) -> None:
     first, second = (templates.make_templates(data, 3, 16, 12, seed=4)[0] for _ in range(2))
     assert torch.equal(first, second)
 

@@ -6,12 +6,12 @@ import pytest
 from depth_pose_ros.core import crops
 from depth_pose_ros.core.skeleton import FLIP_INDEX
 from depth_pose_training.data import augmentation as module
-from depth_pose_training.data.augmentation import Crops, augment
+from depth_pose_training.data.augmentation import CropArrays, augment
 
 _H, _W = crops.HEIGHT, crops.WIDTH
 
 
-def _marked(seed: int, background: int) -> Crops:
+def _marked(seed: int, background: int) -> CropArrays:
     """One crop with a small square at each of 19 joints, each at a depth of its own."""
     rng = np.random.default_rng(seed)
     frame = np.array([[-0.3, -0.4, 0.004, 2.5]], np.float32)
@@ -24,12 +24,12 @@ def _marked(seed: int, background: int) -> Crops:
     z = frame[0, 3] + relative / 1000
     rays = frame[0, :2] + pixels * frame[0, 2]
     joints = np.concatenate((rays * z[:, None], z[:, None]), 1)[None].astype(np.float32)
-    return Crops(depth, frame, joints, np.arange(19, dtype=np.uint8)[None])
+    return CropArrays(depth, frame, joints, np.arange(19, dtype=np.uint8)[None])
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_what_is_at_a_joint_stays_there(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for share in ("_BLOCKED", "_SURROUNDED", "_NEIGHBOUR"):
+    for share in ("_OCCLUDED", "_BACKGROUND", "_SECOND_PERSON"):
         monkeypatch.setattr(module, share, 0.0)
     made = augment(_marked(seed, int(crops.MISSING)), np.random.default_rng(seed))
     frame, joints = made.frame[0], made.joints[0]
@@ -65,13 +65,13 @@ def test_others_never_cover_what_is_nearer() -> None:
     other = np.full_like(person, crops.MISSING)
     other[40:200, 40:140] = 0
     behind = person.copy()
-    module.put_behind(behind, other, rng)
+    module.fill_background(behind, other, rng)
     np.testing.assert_array_equal(behind[person != crops.MISSING], 100)
     assert (behind[40:60, 40:140] >= 500).all()
     assert (behind[:40] == crops.MISSING).all()
     for _ in range(8):
         beside = person.copy()
-        module._beside(beside, other, rng)
+        module._add_second_person(beside, other, rng)
         changed = beside != person
         assert changed.any()
         assert (beside[changed] < person[changed]).all()
@@ -81,10 +81,10 @@ def test_the_frame_follows_a_naive_map_of_every_pixel() -> None:
     """A pixel's point in space, mapped by hand, is where the new frame says."""
     rng = np.random.default_rng(5)
     frame = np.array([-0.2, -0.5, 0.0045, 3.0], np.float32)
-    plane, _ = module._plane(np.random.default_rng(8))
+    plane, _ = module._sample_plane_map(np.random.default_rng(8))
     size = float(np.sqrt(abs(np.linalg.det(plane))))
     shift = np.array([7, -4])
-    new, _ = module.moved(frame, np.zeros((19, 3), np.float32), plane, size, shift, (_H, _W))
+    new, _ = module.map_labels(frame, np.zeros((19, 3), np.float32), plane, size, shift, (_H, _W))
     centre = np.array([_W - 1, _H - 1]) / 2
     for pixel in rng.uniform(0, 170, (20, 2)):
         point = np.append(frame[:2] + pixel * frame[2], 1.0) * 2.7

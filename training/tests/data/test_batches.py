@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from depth_pose_ros.core import crops
 from depth_pose_training.data import shards
-from depth_pose_training.data.backgrounds import BackgroundCrops
-from depth_pose_training.data.batches import Batch, CropSet
+from depth_pose_training.data.batches import BackgroundCrops, Batch, CropDataset
 from depth_pose_training.data.loader import CropLoader
 from depth_pose_training.engine.distributed import SINGLE_PROCESS, Distributed
 from training_helpers.stick_figures import figures
@@ -52,7 +51,7 @@ def test_compressed_shards_are_not_mapped(folder: Path, tmp_path: Path) -> None:
 
 
 def test_mapped_crops_are_the_same_crops(folder: Path) -> None:
-    whole, mapped = CropSet(folder), CropSet(folder, mapped=True)
+    whole, mapped = CropDataset(folder), CropDataset(folder, mapped=True)
     assert len(mapped) == len(whole) == 7
     assert mapped.modes().tolist() == whole.modes().tolist()
     index = np.array([5, 0, 6])
@@ -66,7 +65,7 @@ def test_cut_out_crops_stand_in_the_same_rooms_every_time(folder: Path, tmp_path
     room = figures(3, seed=9)
     room.depth[:] = 300
     shards.write(tmp_path / "shard_00000.npz", room)
-    plain, placed = CropSet(folder), BackgroundCrops(folder, tmp_path)
+    plain, placed = CropDataset(folder), BackgroundCrops(folder, tmp_path)
     index = np.arange(7)
     bare, batch = plain.batch(index), placed.batch(index)
     assert same(batch, BackgroundCrops(folder, tmp_path).batch(index))
@@ -82,7 +81,7 @@ def test_cut_out_crops_stand_in_the_same_rooms_every_time(folder: Path, tmp_path
 
 
 def test_a_folder_named_twice_counts_twice(folder: Path) -> None:
-    once, twice = CropSet(folder, mapped=True), CropSet(folder, folder, mapped=True)
+    once, twice = CropDataset(folder, mapped=True), CropDataset(folder, folder, mapped=True)
     assert len(twice) == 2 * len(once)
     index = np.arange(len(once))
     assert same(twice.batch(index), twice.batch(index + len(once)))
@@ -91,21 +90,21 @@ def test_a_folder_named_twice_counts_twice(folder: Path) -> None:
 
 
 def test_crops_are_spread_evenly(folder: Path) -> None:
-    data = CropSet(folder)
+    data = CropDataset(folder)
     every = list(range(len(data)))
     for limit in (None, len(data), len(data) + 1):
-        assert data.spread(limit).tolist() == every
+        assert data.evenly_spaced(limit).tolist() == every
     for limit in range(1, len(data)):
-        chosen = data.spread(limit)
+        chosen = data.evenly_spaced(limit)
         assert len(chosen) == limit and chosen[0] == 0
         assert chosen[-1] == (len(data) - 1 if limit > 1 else 0)
         assert limit < 3 or np.ptp(np.diff(chosen)) <= 1
     with pytest.raises(ValueError, match="at least 1, got 0"):
-        data.spread(0)
+        data.evenly_spaced(0)
 
 
 def test_mapped_crops_travel_to_workers_as_paths(folder: Path) -> None:
-    mapped = CropSet(folder, mapped=True)
+    mapped = CropDataset(folder, mapped=True)
     sent = pickle.dumps(mapped)
     assert len(sent) < 5000
     assert same(pickle.loads(sent).batch(np.array([6])), mapped.batch(np.array([6])))
@@ -113,7 +112,7 @@ def test_mapped_crops_travel_to_workers_as_paths(folder: Path) -> None:
 
 def test_the_same_seed_gives_the_same_samples_whatever_the_workers(folder: Path) -> None:
     def batches(workers: int, mapped: bool, seed: int = 4) -> list[Batch]:
-        data = CropSet(folder, mapped=mapped)
+        data = CropDataset(folder, mapped=mapped)
         stream = CropLoader(data, 3, seed, Distributed(0, 1, torch.device("cpu")), workers)
         return [
             batch for batch, _ in islice(stream.start({"epoch": 0, "batch": 0, "crops": 7}, 0), 5)
@@ -134,18 +133,18 @@ def test_what_is_expected_is_read_ahead(folder: Path, monkeypatch: pytest.Monkey
         asked.append(os.pread(file, size, start))
 
     monkeypatch.setattr(os, "posix_fadvise", fadvise)
-    data = CropSet(folder, mapped=True)
+    data = CropDataset(folder, mapped=True)
     rows = np.array([6, 0, 3])
-    data.expect(rows)
+    data.prefetch(rows)
     assert asked == [data.crop(int(i))[0].tobytes() for i in rows]
-    CropSet(folder).expect(rows)  # in memory already
+    CropDataset(folder).prefetch(rows)  # in memory already
     assert len(asked) == 3
 
 
 def test_a_stream_expects_what_it_takes_next(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected: set[int] = set()
     taken: list[set[int]] = []
-    data = CropSet(folder, mapped=True)
+    data = CropDataset(folder, mapped=True)
     batch = data.batch
 
     def take(indices: Rows, rng: np.random.Generator | None = None) -> Batch:
@@ -154,7 +153,7 @@ def test_a_stream_expects_what_it_takes_next(folder: Path, monkeypatch: pytest.M
             assert taken[-1] <= expected
         return batch(indices, rng)
 
-    monkeypatch.setattr(data, "expect", lambda rows: expected.update(int(i) for i in rows))
+    monkeypatch.setattr(data, "prefetch", lambda rows: expected.update(int(i) for i in rows))
     monkeypatch.setattr(data, "batch", take)
     for _ in islice(CropLoader(data, 2, 0, SINGLE_PROCESS).start(None, 0), 2):
         pass

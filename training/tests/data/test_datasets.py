@@ -16,7 +16,7 @@ from depth_pose_training.commands import to_shards
 from depth_pose_training.data import datasets, shards
 from depth_pose_training.data.datasets import DatasetError, k2hgd, registry
 from depth_pose_training.data.datasets.itop import CAMERA, ITOP
-from depth_pose_training.data.records import CropSample, FrameSample
+from depth_pose_training.data.shards import CropSample, FrameSample
 from depth_pose_training.data.synthetic import poses
 from training_helpers.stick_figures import figures, mean_figure
 
@@ -44,10 +44,10 @@ def test_k2hgd_reads_the_published_layout(tmp_path: Path) -> None:
     frame = frames[1]
     assert frame.depth.shape == (212, 256)
     np.testing.assert_allclose(frame.depth, 0.6)
-    np.testing.assert_array_equal(frame.pixels[INDEX["RightShoulder"]], theirs[1, 3])
-    np.testing.assert_array_equal(frame.pixels[INDEX["LeftHand"]], theirs[1, 18])
-    assert frame.valid.all()
-    assert np.isnan(frame.joints).all()
+    np.testing.assert_array_equal(frame.target.pixels[INDEX["RightShoulder"]], theirs[1, 3])
+    np.testing.assert_array_equal(frame.target.pixels[INDEX["LeftHand"]], theirs[1, 18])
+    assert frame.target.valid.all()
+    assert np.isnan(frame.target.joints).all()
     assert frame.key == "00000001"
 
 
@@ -86,14 +86,16 @@ def test_k2hgd_sets_of_our_own_come_back(tmp_path: Path) -> None:
     assert [f.key for f in frames] == ["00000001", "00000002", "00000003"]
     frame = frames[1]
     np.testing.assert_allclose(frame.depth, depth, atol=5.1e-4)
-    np.testing.assert_allclose(frame.joints, mean_figure() + (0, 0, 0.5), atol=1e-4)
-    np.testing.assert_allclose(frame.pixels, k2hgd.CAMERA.project(frame.joints), atol=0.02)
+    np.testing.assert_allclose(frame.target.joints, mean_figure() + (0, 0, 0.5), atol=1e-4)
+    np.testing.assert_allclose(
+        frame.target.pixels, k2hgd.CAMERA.project(frame.target.joints), atol=0.02
+    )
     first = (tmp_path / "train_annos.txt").read_text().split()
     assert first[0] == "00000001.png"
     head = k2hgd.CAMERA.project(mean_figure()[INDEX["Head"]])
     assert [float(v) for v in first[1:3]] == pytest.approx(head, abs=0.01)
     (tmp_path / "train_joints_3d.txt").write_text(lines[0][1])
-    with pytest.raises(DatasetError, match="not of the same images"):
+    with pytest.raises(DatasetError, match="list different images"):
         datasets.open("k2hgd", tmp_path, split="train")
 
 
@@ -121,10 +123,12 @@ def test_itop_reads_valid_frames(tmp_path: Path) -> None:
     assert (frame.depth == 2.5).all()
     x, y, z = theirs[2, ITOP["LeftKnee"]]
     knee = INDEX["LeftKnee"]
-    np.testing.assert_allclose(frame.joints[knee], (x, -y, z))
+    np.testing.assert_allclose(frame.target.joints[knee], (x, -y, z))
     # The dataset's own rule.
-    np.testing.assert_allclose(frame.pixels[knee], (x / (0.0035 * z) + 160, 120 - y / (0.0035 * z)))
-    known = {JOINTS[k] for k in np.flatnonzero(frame.valid)}
+    np.testing.assert_allclose(
+        frame.target.pixels[knee], (x / (0.0035 * z) + 160, 120 - y / (0.0035 * z))
+    )
+    known = {JOINTS[k] for k in np.flatnonzero(frame.target.valid)}
     assert known == set(ITOP)
     assert (CAMERA.width, CAMERA.height) == (320, 240)
 
@@ -138,7 +142,7 @@ def test_itop_names_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         datasets.open("itop", tmp_path, view="back")
     with h5py.File(tmp_path / "ITOP_side_test_labels.h5", "a") as f:
         del f["is_valid"]
-    with pytest.raises(DatasetError, match="holds no is_valid"):
+    with pytest.raises(DatasetError, match="contains no is_valid"):
         datasets.open("itop", tmp_path)
     (tmp_path / "ITOP_side_train_labels.h5").write_text("nothing")
     with pytest.raises(DatasetError, match="not a readable HDF5"):
@@ -177,14 +181,14 @@ def test_synthetic_frames_have_everybody(folder: Path) -> None:
     frames = datasets.open("synthetic", folder)
     assert len(frames) == 3
     two, one, none = frames
-    np.testing.assert_allclose(two.joints, mean_figure(), atol=1e-6)
-    np.testing.assert_allclose(two.others, mean_figure()[None] + (0.3, 0, 1.5), atol=1e-6)
-    assert two.others_asked.tolist() == [True]
-    assert two.valid.all()
-    np.testing.assert_allclose(two.pixels, VIEW.project(two.joints))
-    assert len(one.others) == 0
-    assert not none.valid.any()
-    assert np.isnan(none.joints).all()
+    np.testing.assert_allclose(two.target.joints, mean_figure(), atol=1e-6)
+    np.testing.assert_allclose(two.joints[1:], mean_figure()[None] + (0.3, 0, 1.5), atol=1e-6)
+    assert two.counted.tolist() == [True, True]
+    assert two.target.valid.all()
+    np.testing.assert_allclose(two.target.pixels, VIEW.project(two.target.joints))
+    assert len(one.people) == 1
+    assert not none.target.valid.any()
+    assert np.isnan(none.target.joints).all()
     assert [f.key for f in datasets.open("synthetic", folder, people=1)] == [one.key]
     with pytest.raises(DatasetError, match="no frames with 4 people"):
         datasets.open("synthetic", folder, people=4)
@@ -198,7 +202,7 @@ def test_synthetic_crops_are_images_of_cameras_of_their_own(folder: Path) -> Non
     assert len(frames) == 3
     frame = frames[2]
     crop = crops.CropFrame(*(float(v) for v in shard.frame[2]))
-    np.testing.assert_allclose(frame.pixels, crop.from_space(shard.joints[2]), atol=1e-3)
+    np.testing.assert_allclose(frame.target.pixels, crop.from_space(shard.joints[2]), atol=1e-3)
     # Cut from that image around the same place it is the same crop.
     again = crops.cut(frame.depth, frame.camera, crop)
     np.testing.assert_allclose(again, crops.from_millimetres(shard.depth[2]), atol=1e-3)

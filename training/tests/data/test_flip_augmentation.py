@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_structural_svm import ambiguous
 from torch import Tensor
 
 from depth_pose_ros.core import crops
@@ -15,10 +14,11 @@ from depth_pose_ros.core.models.tree_inference import max_sum
 from depth_pose_ros.core.skeleton import EDGES, FLIP_INDEX, JOINTS
 from depth_pose_training.commands.train_detector import FrameSet
 from depth_pose_training.data import augmentation, shards
-from depth_pose_training.data.batches import Batch, CropSet
+from depth_pose_training.data.batches import Batch, CropDataset
 from depth_pose_training.learning.losses import fcn_loss, gaussian_targets
 from depth_pose_training.structured.tree_problem import TreeWeights, tree_terms
 from training_helpers.stick_figures import figures
+from training_helpers.tree_problems import ambiguous
 
 _FLIP_INDEX = list(FLIP_INDEX)
 #: For every edge the one on the other side.
@@ -55,14 +55,14 @@ def test_names_edges_and_sides_agree() -> None:
 def test_augmentation_swaps_all_labels_or_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(augmentation, "_AS_IT_IS", 1.0)  # a flip alone is undone exactly
+    monkeypatch.setattr(augmentation, "_UNCHANGED", 1.0)  # a flip alone is undone exactly
     shard = figures(6, seed=3)
     kinds = np.array(
         [0 if n.startswith("Left") else 1 if n.startswith("Right") else 2 for n in JOINTS]
     )
     visible = np.tile(kinds, (6, 1)).astype(np.uint8)
     shards.write(tmp_path / "shard_00000.npz", replace(shard, visible=visible))
-    data, rng, flips = CropSet(tmp_path), np.random.default_rng(0), 0
+    data, rng, flips = CropDataset(tmp_path), np.random.default_rng(0), 0
     for _ in range(8):
         batch = data.batch(np.arange(6), rng)
         for b in range(6):
@@ -82,7 +82,7 @@ def test_augmentation_swaps_all_labels_or_none(
 
 def test_the_fcns_targets_and_loss_do_not_know_left_from_right(tmp_path: Path) -> None:
     shards.write(tmp_path / "shard_00000.npz", figures(3, seed=1))
-    batch = CropSet(tmp_path).batch(np.arange(3))
+    batch = CropDataset(tmp_path).batch(np.arange(3))
     other = mirrored(batch)
     generator = torch.Generator().manual_seed(0)
     # At stride 5 the 36 columns lie symmetrically in 176 pixels.

@@ -14,7 +14,7 @@ import pytest
 from depth_pose_training.commands import generate
 from depth_pose_training.data import datasets, shards
 
-KNOBS = "people: {mocap: 0, number: [0, 1]}\nroom: {pieces: 0}\n"
+CONFIG = "people: {mocap: 0, number: [0, 1]}\nroom: {furniture: 0}\n"
 #: 7 images, in blocks of 3.
 SET = ("--images", "7", "--size", "3", "--seed", "5")
 
@@ -22,7 +22,7 @@ SET = ("--images", "7", "--size", "3", "--seed", "5")
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("config") / "config.yaml"
-    path.write_text(KNOBS)
+    path.write_text(CONFIG)
     return path
 
 
@@ -56,7 +56,8 @@ def test_killed_at_any_moment_it_resumes_to_the_same_set(
     command = [
         sys.executable,
         "-m",
-        generate.__name__,
+        "depth_pose_training",
+        "generate",
         "--out",
         str(tmp_path),
         "--config",
@@ -100,9 +101,10 @@ def test_a_set_in_k2hgds_layout_reads_back(config: Path, tmp_path: Path) -> None
     frames = datasets.open("k2hgd", tmp_path)
     assert len(frames) == 3
     for frame in frames:
-        inside = frame.pixels[(frame.pixels >= 0).all(1) & (frame.pixels < (256, 212)).all(1)]
+        inside = frame.target.pixels
+        inside = inside[(inside >= 0).all(1) & (inside < (256, 212)).all(1)]
         assert len(inside) >= 6
         u, v = np.round(inside).astype(int).clip(0, (255, 211)).T
         seen = frame.depth[v, u] > 0
         assert seen.mean() > 0.5
-        assert np.isfinite(frame.joints).all()
+        assert np.isfinite(frame.target.joints).all()

@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 
 from depth_pose_ros.core.skeleton import INDEX
-from depth_pose_training.data.synthetic import furniture, poses, seats
-from depth_pose_training.data.synthetic.bodies import PARTS, BodyModel
-from depth_pose_training.data.synthetic.clothes import Tailor, vertex_normals
-from depth_pose_training.data.synthetic.config import Clothes, parse
+from depth_pose_training.data.synthetic import poses, props, room
+from depth_pose_training.data.synthetic.bodies import PARTS, BodyModel, collapse_edges
+from depth_pose_training.data.synthetic.clothes import ClothingSampler, vertex_normals
+from depth_pose_training.data.synthetic.config import ClothesConfig, parse
 from depth_pose_training.data.synthetic.render import Mesh, Plane, Renderer, Viewpoint
 from depth_pose_training.data.synthetic.retarget import Details
-from depth_pose_training.data.synthetic.scene import views
+from depth_pose_training.data.synthetic.scene import sample_views
 from depth_pose_training.data.synthetic.sensor import multipath
-from depth_pose_training.data.synthetic.simplify import collapse
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +36,7 @@ def test_only_hollows_bulge_away_by_multipath() -> None:
 
 def test_planes_hide_and_are_hidden() -> None:
     viewpoint = Viewpoint(np.array((0.0, 0.0, 1.0)), 0.0, 0.0, yaw=np.pi / 2)  # looks along -x
-    scene = Renderer(
-        [furniture.box((0.2, 0.2, 0.2), (-2, 0, 1)), furniture.box((1, 1, 1), (-9, 0, 1))]
-    )
+    scene = Renderer([room.box((0.2, 0.2, 0.2), (-2, 0, 1)), room.box((1, 1, 1), (-9, 0, 1))])
     x = np.array([[0.0, 0.3]])
     z, mesh = scene.cast(viewpoint, x, np.zeros_like(x), [Plane(np.array((-1.0, 0.0, 0.0)), 4.0)])
     np.testing.assert_allclose(z, [[1.9, 4.0]], atol=1e-5)
@@ -49,10 +46,10 @@ def test_planes_hide_and_are_hidden() -> None:
 def test_rays_beside_every_mesh_need_no_looking_up() -> None:
     """Skipping them changes nothing."""
     rng = np.random.default_rng(1)
-    pieces = [furniture.move(furniture.piece(rng), (x, 3 + x, 0)) for x in (-1, 0.3, 2)]
+    pieces = [room.move(room.random_furniture(rng), (x, 3 + x, 0)) for x in (-1, 0.3, 2)]
     viewpoint = Viewpoint(np.array((0.1, 0.0, 1.1)), -0.2, 0.1, 0.2)
     x, y = np.meshgrid(np.linspace(-1, 1, 60), np.linspace(-0.8, 0.8, 50))
-    around = furniture.box((0.01, 0.01, 0.01), (0, -1, 1.1))  # behind the camera
+    around = room.box((0.01, 0.01, 0.01), (0, -1, 1.1))  # behind the camera
     behind = Mesh(np.concatenate((around.vertices, around.vertices + (0, 2, 9))).astype(np.float32),
                   around.faces)  # fmt: skip
     some, which = Renderer(pieces).cast(viewpoint, x, y)
@@ -62,8 +59,8 @@ def test_rays_beside_every_mesh_need_no_looking_up() -> None:
 
 
 def test_fewer_triangles_leave_the_shape() -> None:
-    ball = furniture.lathe([(np.sin(a), -np.cos(a)) for a in np.linspace(0, np.pi, 40)], sides=60)
-    kept, faces = collapse(ball.vertices, ball.faces, 0.1)
+    ball = room.lathe([(np.sin(a), -np.cos(a)) for a in np.linspace(0, np.pi, 40)], sides=60)
+    kept, faces = collapse_edges(ball.vertices, ball.faces, 0.1)
     assert len(faces) < len(ball.faces) / 2
     assert faces.max() == len(kept) - 1
     small = Mesh(ball.vertices[kept], faces)
@@ -76,42 +73,50 @@ def test_fewer_triangles_leave_the_shape() -> None:
 def test_clothes_lie_on_the_skin(bodies: BodyModel) -> None:
     rng = np.random.default_rng(2)
     body = bodies.pose(poses.sample(rng, "standing")[0][None], bodies.sample_shapes(1, rng),
-                       Details.still(1))[0]  # fmt: skip
-    naked = Tailor(bodies, Clothes(chance=0, skirt=0, hair=0)).dress(body, rng)
+                       Details.relaxed(1))[0]  # fmt: skip
+    naked = ClothingSampler(bodies, ClothesConfig(probability=0, skirt=0, hair=0)).sample(body, rng)
     np.testing.assert_array_equal(naked.vertices, body.vertices)
-    dressed = Tailor(bodies, Clothes(chance=1, thickness=(0.03, 0.03), skirt=0, hair=0))
-    moved = np.linalg.norm(dressed.dress(body, rng).vertices - body.vertices, axis=1)
+    dressed = ClothingSampler(
+        bodies, ClothesConfig(probability=1, thickness=(0.03, 0.03), skirt=0, hair=0)
+    )
+    moved = np.linalg.norm(dressed.sample(body, rng).vertices - body.vertices, axis=1)
     trunk = bodies.parts[:, list(PARTS).index("trunk")] > 0.9
     assert 0.015 < moved[trunk].mean() < 0.045
     assert moved[bodies.parts[:, list(PARTS).index("head")] > 0.99].max() < 1e-6
-    haired = Tailor(bodies, Clothes(chance=0, skirt=0, hair=1)).dress(body, rng).vertices
+    haired = (
+        ClothingSampler(bodies, ClothesConfig(probability=0, skirt=0, hair=1))
+        .sample(body, rng)
+        .vertices
+    )
     grown = np.linalg.norm(haired - body.vertices, axis=1) > 1e-6
     assert grown.any()
     assert body.vertices[grown, 2].min() > body.joints[INDEX["UpperSpine"], 2] - 0.15
-    skirted = Tailor(bodies, Clothes(chance=0, skirt=1, hair=0)).dress(body, rng)
+    skirted = ClothingSampler(bodies, ClothesConfig(probability=0, skirt=1, hair=0)).sample(
+        body, rng
+    )
     assert len(skirted.faces) > len(bodies.faces)
     below = skirted.vertices[len(body.vertices) :]
     assert np.linalg.norm(below[:, :2] - body.joints[INDEX["DownSpine"], :2], axis=1).max() < 0.6
 
 
 def test_normals_point_outwards() -> None:
-    ball = furniture.lathe([(np.sin(a), -np.cos(a)) for a in np.linspace(0.01, 3.13, 20)], sides=30)
+    ball = room.lathe([(np.sin(a), -np.cos(a)) for a in np.linspace(0.01, 3.13, 20)], sides=30)
     normals = vertex_normals(ball.vertices, ball.faces)
     assert ((normals * ball.vertices).sum(1) > 0.95).all()
 
 
 def test_people_and_things_do_not_share_space(bodies: BodyModel) -> None:
     """No vertex of a person lies inside furniture, nobody stands in anybody or behind a wall."""
-    crowd = parse({"people": {"number": [0, 0, 0, 1]}, "things": {"held": 0, "backpack": 0,
-                   "both_hands": 0}, "room": {"pieces": 6, "back_wall": 1}})  # fmt: skip
-    tailor = Tailor(bodies, crowd.clothes)
+    crowd = parse({"people": {"number": [0, 0, 0, 1]}, "objects": {"held": 0, "backpack": 0,
+                   "both_hands": 0}, "room": {"furniture": 6, "back_wall": 1}})  # fmt: skip
+    clothing = ClothingSampler(bodies, crowd.clothes)
     rng = np.random.default_rng(3)
     places = 0
     for _ in range(6):
         modes = ["sitting", "standing", "lying"]
         figures = np.stack([poses.sample(rng, m)[0] for m in modes])
         posed = bodies.pose(figures, bodies.sample_shapes(3, rng), Details.sample(3, rng))
-        made = views(list(zip(posed, modes, strict=True)), tailor, crowd, rng)
+        made = sample_views(list(zip(posed, modes, strict=True)), clothing, crowd, rng)
         assert 1 <= len(made) <= crowd.cameras.views
         for scene in made:
             places += len(scene.people)
@@ -131,8 +136,8 @@ def test_people_and_things_do_not_share_space(bodies: BodyModel) -> None:
 def test_seats_carry_without_cutting(bodies: BodyModel, seed: int) -> None:
     rng = np.random.default_rng(seed)
     figure = poses.sample(rng, "sitting")[0]
-    body = bodies.pose(figure[None], bodies.sample_shapes(1, rng), Details.still(1))[0]
-    seat = seats.seat(body.vertices, bodies.parts, body.joints, 0.0, rng)
+    body = bodies.pose(figure[None], bodies.sample_shapes(1, rng), Details.relaxed(1))[0]
+    seat = props.seat(body.vertices, bodies.parts, body.joints, 0.0, rng)
     if seat is None:
         return
     hips = body.joints[[INDEX["LeftHip"], INDEX["RightHip"]]].mean(0)
@@ -157,5 +162,5 @@ def test_a_trunk_far_above_the_thighs_needs_no_seat_behind(seed: int) -> None:
     joints = np.zeros((19, 3))
     joints[[INDEX["LeftHip"], INDEX["RightHip"]], 2] = 0.75
     joints[[INDEX["LeftKnee"], INDEX["RightKnee"]]] = (0.0, -0.4, 0.45)
-    seat = seats.seat(np.concatenate((thighs, trunk)), parts, joints, 0.0, rng)
+    seat = props.seat(np.concatenate((thighs, trunk)), parts, joints, 0.0, rng)
     assert seat is None or np.isfinite(seat.vertices).all()

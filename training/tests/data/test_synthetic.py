@@ -9,16 +9,16 @@ import pytest
 from depth_pose_ros.core import crops
 from depth_pose_ros.core.skeleton import EDGES, INDEX, JOINTS
 from depth_pose_training.data import shards
-from depth_pose_training.data.synthetic import furniture, poses, samples
+from depth_pose_training.data.synthetic import poses, room, samples
 from depth_pose_training.data.synthetic.bodies import BodyModel
-from depth_pose_training.data.synthetic.config import GeneratorConfig, Noise
+from depth_pose_training.data.synthetic.config import GeneratorConfig, NoiseConfig
 from depth_pose_training.data.synthetic.mocap import load_clips, split
 from depth_pose_training.data.synthetic.render import Mesh, Renderer, Viewpoint
 from depth_pose_training.data.synthetic.retarget import Details
 from depth_pose_training.data.synthetic.samples import HIDDEN, OUTSIDE, VISIBLE, Generator
 from depth_pose_training.data.synthetic.sensor import SENSORS, Sensor, measure
 
-PERFECT = Noise(
+PERFECT = NoiseConfig(
     strength=(0, 0), edge_dropout=(0, 0), grazing_dropout=(0, 0), blotches=0, speckle=(0,),
     flying=0, multipath=0, shadow=0, median=0,
 )  # fmt: skip
@@ -46,7 +46,7 @@ def test_limbs_point_where_the_figure_says(bodies: BodyModel) -> None:
     rng = np.random.default_rng(3)
     figures = np.stack([poses.sample(rng, mode)[0] for mode in poses.MODES for _ in range(3)])
     posed = bodies.pose(
-        figures, bodies.sample_shapes(len(figures), rng), Details.still(len(figures))
+        figures, bodies.sample_shapes(len(figures), rng), Details.relaxed(len(figures))
     )
     angles = []
     for figure, body in zip(figures, posed, strict=True):
@@ -96,7 +96,7 @@ def test_sitting_people_have_bent_hips_and_knees() -> None:
 def test_rays_meet_what_stands_where_the_viewpoint_says() -> None:
     viewpoint = Viewpoint(np.array((0.2, -0.1, 1.1)), pitch=-0.3, roll=0.1)
     target = np.array((0.5, 2.5, 0.6))
-    scene = Renderer([furniture.box((20, 0.1, 20), (0, 6, 0)), furniture.box((0.1,) * 3, target)])
+    scene = Renderer([room.box((20, 0.1, 20), (0, 6, 0)), room.box((0.1,) * 3, target)])
     x, y, z = viewpoint.to_optical(target)
     depth, mesh = scene.cast(viewpoint, np.array([[x / z]]), np.array([[y / z]]))
     assert mesh[0, 0] == 1
@@ -230,7 +230,7 @@ def test_motion_files_are_read_by_name_and_split_by_clip(tmp_path: Path) -> None
 def test_the_skeleton_is_connected_as_the_body_is(bodies: BodyModel) -> None:
     rng = np.random.default_rng(8)
     body = bodies.pose(poses.sample(rng, "standing")[0][None], bodies.sample_shapes(1, rng),
-                       Details.still(1))[0]  # fmt: skip
+                       Details.relaxed(1))[0]  # fmt: skip
     for edge in EDGES:
         length = np.linalg.norm(body.joints[edge.child] - body.joints[edge.parent])
         assert 0.02 < length < 0.6, (JOINTS[edge.parent], JOINTS[edge.child])

@@ -8,8 +8,9 @@ from scipy.io import savemat
 
 from depth_pose_ros.core.skeleton import INDEX, JOINTS
 from depth_pose_training.commands.utd_registration import row_offsets
-from depth_pose_training.data.datasets import DatasetError, LabelledFrame, UtdMhad
-from depth_pose_training.data.datasets.base import read, spread
+from depth_pose_training.data import evenly_spaced
+from depth_pose_training.data.datasets import DatasetError, LabelledFrame, LabelledPerson, UtdMhad
+from depth_pose_training.data.datasets.base import read
 from depth_pose_training.data.datasets.utd_mhad import CAMERA, KINECT_V1, Recording, skeleton_at
 
 REAL = Path(__file__).parents[3] / "../shared/data/utd_mhad"
@@ -67,19 +68,19 @@ def test_skeleton_is_lagged_mirrored_back_and_in_the_optical_frame(root):
         if name == "Neck":
             continue
         x, y, z = tracked(root, "a3_s1_t1", name)
-        joint = frame.joints[INDEX[name]]
+        joint = frame.target.joints[INDEX[name]]
         assert joint == pytest.approx((-(x[2] + x[3]) / 2, -y[4], z[4]))  # time 4 - 1.5
         # The mirrored image's pixel, flipped, and moved onto the people.
         u = 285.63 * (x[2] + x[3]) / 2 / z[4] + 160
         v = 120 - 285.63 * y[4] / z[4]
-        assert frame.pixels[INDEX[name]] == pytest.approx((319 - u + 1.7, v))
+        assert frame.target.pixels[INDEX[name]] == pytest.approx((319 - u + 1.7, v))
 
 
 def test_there_is_no_neck(root):
     frame = UtdMhad(root, [1])[0]
-    assert np.isnan(frame.joints[INDEX["Neck"]]).all()
-    assert frame.valid.sum() == 18
-    assert not frame.valid[INDEX["Neck"]]
+    assert np.isnan(frame.target.joints[INDEX["Neck"]]).all()
+    assert frame.target.valid.sum() == 18
+    assert not frame.target.valid[INDEX["Neck"]]
     assert set(KINECT_V1) == set(JOINTS) - {"Neck"}
 
 
@@ -87,23 +88,23 @@ def test_inconsistent_frames_and_joints_are_left_out(root):
     assert len(UtdMhad(root, min_consistent=0)) == 2 * FRAMES
     assert [f.key for f in UtdMhad(root, [7])] == [f"a10_s7_t2/{t}" for t in (1, 3, 5)]
     doubtful = UtdMhad(root, [1], min_consistent=17, trust="consistent")[0]
-    assert [JOINTS[k] for k in np.flatnonzero(~doubtful.valid)] == [
+    assert [JOINTS[k] for k in np.flatnonzero(~doubtful.target.valid)] == [
         "Neck",
         "RightKnee",
         "RightFoot",
     ]
-    assert np.isfinite(doubtful.joints[INDEX["RightKnee"]]).all()
+    assert np.isfinite(doubtful.target.joints[INDEX["RightKnee"]]).all()
 
 
 def test_order_stride_and_spread(root):
     keys = [frame.key for frame in UtdMhad(root, min_consistent=0, stride=5)]
     assert keys == ["a3_s1_t1/0", "a3_s1_t1/5", "a10_s7_t2/4"]
     frames = UtdMhad(root, min_consistent=0)
-    assert list(spread(frames, 3)) == [0, 6, 11]
+    assert list(evenly_spaced(frames, 3)) == [0, 6, 11]
     assert [f.key for f in read(frames, 2)] == ["a3_s1_t1/0", "a10_s7_t2/5"]
-    assert len(spread(frames, None)) == len(spread(frames, 99)) == 12
+    assert len(evenly_spaced(frames, None)) == len(evenly_spaced(frames, 99)) == 12
     with pytest.raises(ValueError, match="at least 1"):
-        spread(frames, 0)
+        evenly_spaced(frames, 0)
 
 
 def test_skeleton_is_held_at_the_ends():
@@ -123,7 +124,7 @@ def test_wrong_input_is_named(root, tmp_path_factory):
         UtdMhad(root, stride=0)
     with pytest.raises(ValueError, match="trust"):
         UtdMhad(root, trust="most")
-    with pytest.raises(DatasetError, match="no UTD-MHAD recording"):
+    with pytest.raises(DatasetError, match="not the name of a UTD-MHAD recording"):
         Recording.parse("s1_a3_t1")
     (root / "Depth/a3_s1_t1_depth.mat").write_bytes(b"not MATLAB")
     with pytest.raises(DatasetError, match="not a readable MATLAB file"):
@@ -136,13 +137,11 @@ def test_wrong_input_is_named(root, tmp_path_factory):
 def test_labelled_frame_refuses_what_does_not_fit(root):
     frame = UtdMhad(root, [1])[0]
     with pytest.raises(DatasetError, match="depth must have the shape"):
-        LabelledFrame(
-            frame.depth[:10], frame.camera, frame.joints, frame.pixels, frame.valid, "short"
-        )
+        LabelledFrame(frame.depth[:10], frame.camera, frame.people, "short")
     with pytest.raises(DatasetError, match="without a position is marked valid"):
-        LabelledFrame(
-            frame.depth, frame.camera, frame.joints, frame.pixels, np.ones(19, dtype=bool), "neck"
-        )
+        LabelledPerson(frame.target.joints, frame.target.pixels, np.ones(19, dtype=bool))
+    with pytest.raises(DatasetError, match="joints must have the shape"):
+        LabelledPerson(frame.joints, frame.target.pixels, frame.target.valid)
 
 
 @needs_data
@@ -155,7 +154,7 @@ def test_usable_frames_of_the_real_data():
 @pytest.mark.parametrize("subject", [1, 3, 5, 7])
 @pytest.mark.parametrize("action", [1, 3])  # right hand swipes left; right hand waves
 def test_right_hand_is_on_the_images_left_and_moves(subject, action):
-    joints = np.array([f.joints for f in UtdMhad(REAL, [subject], [action], stride=2)])
+    joints = np.array([f.target.joints for f in UtdMhad(REAL, [subject], [action], stride=2)])
     right, left = joints[:, INDEX["RightWrist"]], joints[:, INDEX["LeftWrist"]]
     assert right.std(0).sum() > 5 * left.std(0).sum()
     shoulders = joints[:, INDEX["RightShoulder"], 0] - joints[:, INDEX["LeftShoulder"], 0]
@@ -174,7 +173,11 @@ def test_right_hand_swipes_the_right_way(action, sign):
         frames = UtdMhad(REAL, [subject], [action], min_consistent=0)
         recording = frames.frames[0][0]
         x, y = np.array(
-            [f.joints[INDEX["RightHand"], :2] for f in frames if f.key.startswith(f"{recording}/")]
+            [
+                f.target.joints[INDEX["RightHand"], :2]
+                for f in frames
+                if f.key.startswith(f"{recording}/")
+            ]
         ).T
         area = 0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)
         assert sign * area > 0.05  # clockwise as seen, for y points down
@@ -185,15 +188,15 @@ def test_joints_lie_on_the_person():
     frames = UtdMhad(REAL, [7], min_consistent=20, stride=97)
     on_person, behind = [], []
     for frame in frames:
-        known = frame.valid
-        u, v = frame.pixels[known].round().astype(int).T
+        known = frame.target.valid
+        u, v = frame.target.pixels[known].round().astype(int).T
         surface = frame.depth[v, u]
         on_person.append(surface > 0)
-        behind.append(np.where(surface > 0, frame.joints[known, 2] - surface, np.nan))
+        behind.append(np.where(surface > 0, frame.target.joints[known, 2] - surface, np.nan))
     assert np.mean(on_person) > 0.97
     offsets = dict(
         zip(
-            [JOINTS[k] for k in np.flatnonzero(frame.valid)],
+            [JOINTS[k] for k in np.flatnonzero(frame.target.valid)],
             np.nanmedian(behind, axis=0),
             strict=True,
         )
@@ -214,7 +217,9 @@ def blob(columns, joint_at):
         3,
     )
     valid = np.isfinite(joints).all(-1)
-    return LabelledFrame(depth, CAMERA, joints, CAMERA.project(joints), valid, "blob")
+    return LabelledFrame(
+        depth, CAMERA, (LabelledPerson(joints, CAMERA.project(joints), valid),), "blob"
+    )
 
 
 def test_registration_is_seen_in_the_silhouette():

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from depth_pose_training.commands import train_fcn
-from depth_pose_training.data.batches import Batch, CropSet
+from depth_pose_training.data.batches import Batch, CropDataset
 from depth_pose_training.data.loader import CropLoader, LoaderError
 from depth_pose_training.engine import loop, tensorboard
 from depth_pose_training.engine.checkpoints import CheckpointError, Files, read, write_whole
@@ -75,7 +75,7 @@ def test_two_processes_get_what_one_gets(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_batch_shared_is_the_same_batch(folder: Path) -> None:
-    data = CropSet(folder)
+    data = CropDataset(folder)
     whole = CropLoader(data, 4, seed=3, distributed=SINGLE_PROCESS)
     halves = [CropLoader(data, 4, 3, Distributed(rank, 2, CPU)) for rank in (0, 1)]
     streams = [s.start(None, 0) for s in (whole, *halves)]
@@ -88,7 +88,7 @@ def test_a_batch_shared_is_the_same_batch(folder: Path) -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_stream_goes_on_from_its_place(folder: Path, workers: int) -> None:
-    stream = CropLoader(CropSet(folder), 5, seed=0, distributed=SINGLE_PROCESS, workers=workers)
+    stream = CropLoader(CropDataset(folder), 5, seed=0, distributed=SINGLE_PROCESS, workers=workers)
     batches = list(islice(stream.start(None, 0), 5))
     places = [place for _, place in batches]
     assert [(p["epoch"], p["batch"]) for p in places] == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1)]
@@ -99,7 +99,7 @@ def test_a_stream_goes_on_from_its_place(folder: Path, workers: int) -> None:
 
 def test_new_shards_end_the_cut_off_epoch(folder: Path, tmp_path: Path) -> None:
     write_figures(tmp_path, 4)
-    stream = CropLoader(CropSet(tmp_path), 2, seed=0, distributed=SINGLE_PROCESS)
+    stream = CropLoader(CropDataset(tmp_path), 2, seed=0, distributed=SINGLE_PROCESS)
     (_, place), = islice(stream.start(None, 0), 1)  # fmt: skip
     (tmp_path / "shard_00001.npz").write_bytes((folder / "shard_00000.npz").read_bytes())
     (_, after), = islice(stream.start(place, 1), 1)  # fmt: skip
@@ -108,7 +108,7 @@ def test_new_shards_end_the_cut_off_epoch(folder: Path, tmp_path: Path) -> None:
 
 def test_too_few_crops_are_refused(folder: Path) -> None:
     with pytest.raises(LoaderError, match="12 crops are too few for a batch of 13"):
-        next(CropLoader(CropSet(folder), 13, 0, SINGLE_PROCESS).start(None, 0))
+        next(CropLoader(CropDataset(folder), 13, 0, SINGLE_PROCESS).start(None, 0))
 
 
 def fcn_command(folder: Path, out: Path) -> list[str]:
@@ -233,7 +233,7 @@ def test_weights_alone_are_where_a_new_run_starts(tmp_path: Path) -> None:
 
 
 def test_pictures_show_the_truth_above_the_estimate(folder: Path) -> None:
-    batch = CropSet(folder).batch(np.arange(2))
+    batch = CropDataset(folder).batch(np.arange(2))
     picture = tensorboard.skeletons(batch, batch.pixels)
     height = picture.shape[0] // 2 - 2
     assert np.array_equal(picture[:height], picture[-height:])

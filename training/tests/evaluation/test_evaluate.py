@@ -8,29 +8,19 @@ import cv2
 import numpy as np
 import pytest
 
-from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.core.models.pose_network import Stage
-from depth_pose_ros.core.pose import Pose
 from depth_pose_ros.core.skeleton import INDEX, JOINTS, NUM_JOINTS
 from depth_pose_training.commands.evaluate import STAGES, evaluate, fit_adapter, main, write
 from depth_pose_training.data import shards
 from depth_pose_training.data.datasets.adapter import JointAdapter
-from depth_pose_training.data.datasets.base import LabelledFrame
+from depth_pose_training.data.datasets.base import LabelledFrame, LabelledPerson
 from depth_pose_training.evaluation.pictures import draw, side_by_side, worst
 from depth_pose_training.evaluation.predictions import predict
 from depth_pose_training.evaluation.summary import joint_table, table
+from training_helpers.scenes import CAMERA, TORSO, pose
 from training_helpers.stick_figures import figures
 
-CAMERA = Camera(100.0, 100.0, 40.0, 30.0, 80, 60)
 NECK = INDEX["Neck"]
-TORSO = {
-    "UpperSpine": (0.0, -0.5),
-    "DownSpine": (0.0, 0.0),
-    "RightShoulder": (-0.2, -0.5),
-    "LeftShoulder": (0.2, -0.5),
-    "RightHip": (-0.1, 0.0),
-    "LeftHip": (0.1, 0.0),
-}
 
 
 @dataclass
@@ -53,23 +43,14 @@ class Frames:
             depth[0, 0] = i + 1
             valid = np.isfinite(joints).all(1)
             pixels = CAMERA.project(joints)
-            self.frames.append(LabelledFrame(depth, CAMERA, joints, pixels, valid, f"clip/{i}"))
+            person = LabelledPerson(joints, pixels, valid)
+            self.frames.append(LabelledFrame(depth, CAMERA, (person,), f"clip/{i}"))
 
     def __len__(self):
         return self.count
 
     def __getitem__(self, index):
         return self.frames[index]
-
-
-def pose(joints, score=1.0):
-    joints = np.where(np.isnan(joints), (0.0, -0.55, 2.8), joints)
-    return Pose(
-        joints.astype(np.float32),
-        CAMERA.project(joints).astype(np.float32),
-        np.ones(NUM_JOINTS, dtype=np.float32),
-        score,
-    )
 
 
 class Fake:
@@ -84,7 +65,7 @@ class Fake:
         if i in self.blind:
             return []
         decoy = pose(np.ones((NUM_JOINTS, 3)), score=0.2)
-        return [decoy, pose(self.frames[i].joints + self.shift, score=0.9)]
+        return [decoy, pose(self.frames[i].target.joints + self.shift, score=0.9)]
 
 
 @pytest.fixture
@@ -111,7 +92,7 @@ def test_known_shift(frames):
     raw = result.summaries["full"]["raw"]
     assert raw["mean_error_mm"] == pytest.approx(60, abs=0.01)
     assert raw["map_10cm"] == 1
-    known = np.array([f.joints for f in frames.frames])[..., 2]
+    known = np.array([f.target.joints for f in frames.frames])[..., 2]
     known = known[~np.isnan(known)]
     for threshold, share in raw["pdj"].items():
         expected = (6 / known / (50 / 2.8) <= float(threshold)).mean()
@@ -182,7 +163,7 @@ def test_worst_rows_come_first_and_missed_ones_not_at_all():
 def test_drawing_shows_truth_and_estimate(frames):
     frame = frames[0]
     image = draw(frame, np.full((NUM_JOINTS, 2), np.nan), "nobody")
-    both = draw(frame, frame.pixels + 5, "somebody")
+    both = draw(frame, frame.target.pixels + 5, "somebody")
     assert image.shape == both.shape == (720, 960, 3)
     assert image.dtype == np.uint8
     red = (60, 60, 255)
@@ -290,7 +271,7 @@ def test_latency_is_measured(frames):
 
 def test_truth_and_estimate_are_drawn_side_by_side(frames):
     frame = frames[0]
-    image = side_by_side(frame, frame.pixels + 3, "a frame")
+    image = side_by_side(frame, frame.target.pixels + 3, "a frame")
     half = image.shape[1] // 2
     left, right = image[50:, :half], image[50:, half:]
     green, red = (80, 220, 80), (60, 60, 255)

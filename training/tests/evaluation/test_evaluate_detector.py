@@ -5,40 +5,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from test_evaluate import CAMERA, TORSO, pose
 
 from depth_pose_ros.core.detection import Detection
-from depth_pose_ros.core.skeleton import INDEX, NUM_JOINTS
 from depth_pose_training.commands import evaluate_detector
-from depth_pose_training.data.datasets.base import LabelledFrame
 from depth_pose_training.evaluation.predictions import place, predict
 from depth_pose_training.evaluation.summary import people_table, summarize
-
-
-def scene(people, asked=None, **kwargs):
-    """A frame with people (metres to the right); the first is the labelled one."""
-    body = np.random.default_rng(1).uniform((-0.4, -0.6, 2.5), (0.4, 0.6, 3.0), (NUM_JOINTS, 3))
-    for joint, (x, y) in TORSO.items():
-        body[INDEX[joint]] = (x, y, 2.8)
-    body[INDEX["MiddleSpine"]] = (0, -0.2, 2.8)
-    joints = np.array([body + (x, 0, 0) for x in people]).reshape(-1, NUM_JOINTS, 3)
-    own = joints[0] if len(joints) else np.full((NUM_JOINTS, 3), np.nan)
-    known = np.isfinite(own).all(1)
-    pixels = np.full((NUM_JOINTS, 2), np.nan)
-    pixels[known] = CAMERA.project(own[known])
-    asked = np.ones(max(len(joints) - 1, 0), bool) if asked is None else np.array(asked)
-    depth = np.full((60, 80), 3, np.float32)
-    return LabelledFrame(depth, CAMERA, own, pixels, known, "scene", joints[1:], asked), body
-
-
-class Says:
-    """Finds people where it is told, the first with the best score."""
-
-    def __init__(self, body, *where):
-        self.poses = [pose(body + (x, 0, 0), 1 - 0.1 * i) for i, x in enumerate(where)]
-
-    def estimate(self, depth, camera):
-        return self.poses
+from training_helpers.scenes import FixedPoses, scene
 
 
 def counts(p):
@@ -47,28 +19,29 @@ def counts(p):
 
 def test_in_company_estimates_are_matched_by_place():
     frame, body = scene([0.0, 1.2])
-    p = predict({"": Says(body, 1.25, 0.02, 3.0)}, [frame])[""]
+    p = predict({"": FixedPoses(body, 1.25, 0.02, 3.0)}, [frame])[""]
     assert counts(p) == ([2], [2], [1])
-    assert np.linalg.norm(p.joints[0] - frame.joints, axis=1) == pytest.approx(0.02, abs=1e-5)
-    p = predict({"": Says(body, 1.25)}, [frame])[""]
+    error = np.linalg.norm(p.joints[0] - frame.target.joints, axis=1)
+    assert error == pytest.approx(0.02, abs=1e-5)
+    p = predict({"": FixedPoses(body, 1.25)}, [frame])[""]
     assert counts(p) == ([2], [1], [0])
     assert not p.found.any()
 
 
 def test_people_hardly_in_sight_are_neither_missed_nor_false():
     frame, body = scene([0.0, 1.2], asked=[False])
-    assert counts(predict({"": Says(body, 0.0, 1.2)}, [frame])[""]) == ([1], [1], [0])
-    assert counts(predict({"": Says(body, 0.0)}, [frame])[""]) == ([1], [1], [0])
+    assert counts(predict({"": FixedPoses(body, 0.0, 1.2)}, [frame])[""]) == ([1], [1], [0])
+    assert counts(predict({"": FixedPoses(body, 0.0)}, [frame])[""]) == ([1], [1], [0])
 
 
 def test_one_person_cannot_be_two():
     frame, body = scene([0.0])
-    assert counts(predict({"": Says(body, 0.0, 0.1)}, [frame])[""]) == ([1], [1], [1])
+    assert counts(predict({"": FixedPoses(body, 0.0, 0.1)}, [frame])[""]) == ([1], [1], [1])
 
 
 def test_empty_rooms_count_only_false_people():
     frame, body = scene([])
-    p = predict({"": Says(body, 0.0)}, [frame, frame])[""]
+    p = predict({"": FixedPoses(body, 0.0)}, [frame, frame])[""]
     assert counts(p) == ([0, 0], [0, 0], [1, 1])
     summary = summarize(p, "Neck")
     assert summary["found"] is None
@@ -85,8 +58,8 @@ def test_the_finder_is_measured_by_distance(tmp_path):
 
     def detector(frame):
         """Finds the labelled person only, and one where nobody is in empty rooms."""
-        known = frame.valid.any()
-        centre = place(frame.joints) - (0, 0, 0.1) if known else np.array((0, 0, 2.0))
+        known = frame.target.valid.any()
+        centre = place(frame.target.joints) - (0, 0, 0.1) if known else np.array((0, 0, 2.0))
         return [Detection(centre, 0.9)]
 
     found = evaluate_detector.summarize(
@@ -94,7 +67,8 @@ def test_the_finder_is_measured_by_distance(tmp_path):
     )
     assert found["one person"]["2.5 to 3.0 m"] == {"people": 2, "found": 1.0}
     assert found["one person"]["1.0 to 1.5 m"] == {"people": 0, "found": None}
-    close = replace(near, joints=near.joints - np.float32([0, 0, 2.0]))
+    person = replace(near.target, joints=near.target.joints - np.float32([0, 0, 2.0]))
+    close = replace(near, people=(person,))
     at_hand = evaluate_detector.summarize(
         evaluate_detector.count(evaluate_detector.look(detector, [close]))
     )
@@ -116,7 +90,7 @@ def test_the_finder_is_measured_by_distance(tmp_path):
 def test_the_estimators_people_count_as_finds_of_any_lowest_score():
     frame, body = scene([0.0, 1.2])
     empty, _ = scene([])
-    says = Says(body, 0.02, 1.25, 3.0)  # scores 1, 0.9, 0.8
+    says = FixedPoses(body, 0.02, 1.25, 3.0)  # scores 1, 0.9, 0.8
     seen = evaluate_detector.look(
         lambda f: evaluate_detector.poses_as_finds(says, f), [frame, empty]
     )

@@ -5,7 +5,7 @@ import pytest
 
 from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.core.skeleton import NUM_JOINTS
-from depth_pose_training.data.datasets import LabelledFrame
+from depth_pose_training.data.datasets import LabelledFrame, LabelledPerson
 from depth_pose_training.errors import UserError
 from depth_pose_training.evaluation.geometric_detector import GeometricDetector, pieces
 
@@ -40,11 +40,10 @@ def frame(people: list[tuple[float, float]], others: list[tuple[float, float]]) 
         *[(x, z, 0.14 + 0.01 * i, 1.6 + 0.05 * i) for i, (x, z) in enumerate(people)],
         *[(x, z, 0.2, 0.4) for x, z in others],
     )
-    joints = np.array([np.tile((x, 0.1, z), (NUM_JOINTS, 1)) for x, z in people])
-    return LabelledFrame(
-        depth, CAMERA, joints[0], CAMERA.project(joints[0]), np.ones(NUM_JOINTS, bool), "room",
-        joints[1:], np.ones(len(people) - 1, bool),
-    )  # fmt: skip
+    joints = [np.tile((x, 0.1, z), (NUM_JOINTS, 1)) for x, z in people]
+    valid = np.ones(NUM_JOINTS, bool)
+    labelled = tuple(LabelledPerson(j, CAMERA.project(j), valid) for j in joints)
+    return LabelledFrame(depth, CAMERA, labelled, "room")
 
 
 def test_planes_go_and_things_come_apart() -> None:

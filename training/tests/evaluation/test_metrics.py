@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from depth_pose_ros.core.skeleton import INDEX, JOINTS, NUM_JOINTS
-from depth_pose_training.data.datasets import DatasetError, K2hgdAnnotations
+from depth_pose_training.data.datasets import DatasetError
 from depth_pose_training.evaluation import metrics
+from training_helpers.k2hgd_annotations import K2hgdAnnotations
 
 K2HGD = Path(__file__).parents[3] / "../shared/data/k2hgd_annotations"
 

@@ -11,7 +11,7 @@ from depth_pose_ros.core import weights
 from depth_pose_ros.core.models.decode import calibrated
 from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_training.commands import evaluate_confidence
-from depth_pose_training.data.batches import CropSet
+from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.evaluation import calibration
 from training_helpers.stick_figures import TINY, write_figures
 
@@ -104,7 +104,7 @@ def test_the_command_writes_calibrated_weights(
     fitted = weights.load(after)
     assert not torch.equal(fitted.calibration, weights.load(before).calibration)
     # What the network gives with it is what was reported.
-    batch = CropSet(folder).batch(np.arange(1, 8, 2))
+    batch = CropDataset(folder).batch(np.arange(1, 8, 2))
     with torch.no_grad():
         confidence = fitted(batch.crops, batch.frames).confidence
     mean = written["fitted"]["all"]["confidence"]

@@ -14,7 +14,7 @@ from depth_pose_ros.core.models.proposals import window_pixels
 from depth_pose_ros.core.skeleton import NUM_JOINTS
 from depth_pose_training.commands import templates, train_matchnet
 from depth_pose_training.commands.train_matchnet import Match, Settings, match_loss
-from depth_pose_training.data.batches import CropSet
+from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.data.loader import CropLoader
 from depth_pose_training.engine.checkpoints import read
 from depth_pose_training.engine.distributed import SINGLE_PROCESS
@@ -39,11 +39,11 @@ def windows(count: int, side: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> CropSet:
-    return CropSet(write_figures(tmp_path_factory.mktemp("data"), 16))
+def data(tmp_path_factory: pytest.TempPathFactory) -> CropDataset:
+    return CropDataset(write_figures(tmp_path_factory.mktemp("data"), 16))
 
 
-def network(data: CropSet, config: ModelConfig = WIDE) -> PoseNetwork:
+def network(data: CropDataset, config: ModelConfig = WIDE) -> PoseNetwork:
     torch.manual_seed(0)
     made = PoseNetwork(config).eval()
     made.fcn = MeanFcn()  # type: ignore[assignment]
@@ -106,7 +106,7 @@ def test_matches_have_their_share_of_the_loss() -> None:
     assert float(match_loss(logits, labels, torch.tensor([[0.0, 1.0]]), 1.0)) == 0.0
 
 
-def test_matchnet_learns_to_tell_proposals_apart(data: CropSet) -> None:
+def test_matchnet_learns_to_tell_proposals_apart(data: CropDataset) -> None:
     model = network(data)
     before = train_matchnet.validate(model, data, limit=4)
     batch, generator = data.batch(np.arange(8)), torch.Generator().manual_seed(0)
@@ -126,7 +126,7 @@ def test_matchnet_learns_to_tell_proposals_apart(data: CropSet) -> None:
     assert after["nearest_px"] <= after["match_px"]
 
 
-def test_training_resumes_where_it_stopped(data: CropSet, tmp_path: Path) -> None:
+def test_training_resumes_where_it_stopped(data: CropDataset, tmp_path: Path) -> None:
     def steps(count: int, total: int) -> dict:
         model = network(data)
         stream, plan = (
@@ -146,7 +146,7 @@ def test_training_resumes_where_it_stopped(data: CropSet, tmp_path: Path) -> Non
     assert all(torch.equal(weights[k], resumed["model"][k]) for k in weights)
 
 
-def test_the_papers_optimizer_is_its_sgd(data: CropSet, tmp_path: Path) -> None:
+def test_the_papers_optimizer_is_its_sgd(data: CropDataset, tmp_path: Path) -> None:
     assert (train_matchnet.PAPER.rate, train_matchnet.PAPER.batch) == (0.1, 20)
     settings = replace(train_matchnet.PAPER, batch=2)
     stream, plan = CropLoader(data, 2, 0, SINGLE_PROCESS), LoopConfig(1, 1, settings.rate)
@@ -155,7 +155,7 @@ def test_the_papers_optimizer_is_its_sgd(data: CropSet, tmp_path: Path) -> None:
     assert (group["momentum"], group["weight_decay"]) == (0.9, 0.0005)
 
 
-def test_a_missing_step_is_named(tmp_path: Path, data: CropSet) -> None:
+def test_a_missing_step_is_named(tmp_path: Path, data: CropDataset) -> None:
     with pytest.raises(run_folder.RunError, match=r"checkpoint\.pt is missing"):
         train_matchnet.main(
             ["--run", str(tmp_path), "--data", str(tmp_path), "--validation", str(tmp_path)]

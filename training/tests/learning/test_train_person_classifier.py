@@ -27,8 +27,8 @@ from depth_pose_training.commands.train_person_classifier import (
     report,
 )
 from depth_pose_training.data import shards
-from depth_pose_training.data.batches import CropSet
-from depth_pose_training.data.datasets import LabelledFrame
+from depth_pose_training.data.batches import CropDataset
+from depth_pose_training.data.datasets import LabelledFrame, LabelledPerson
 from depth_pose_training.engine.checkpoints import read, write_whole
 from depth_pose_training.errors import UserError
 from depth_pose_training.learning import run_folder
@@ -38,13 +38,13 @@ from training_helpers.stick_figures import TINY, write_figures
 
 def frame(*places: tuple[float, float, float] | None, asked: tuple[bool, ...]) -> LabelledFrame:
     """People whose joints are all at one place; the first one's are None where nobody is."""
-    joints = [np.full((19, 3), np.nan) if p is None else np.tile(p, (19, 1)) for p in places]
+    people = tuple(
+        LabelledPerson(np.tile(p, (19, 1)), np.zeros((19, 2)), np.ones(19, bool), counted)
+        for p, counted in zip(places, asked, strict=True)
+        if p is not None
+    )
     camera = Camera(100, 100, 50, 40, 100, 80)
-    others = np.array(joints[1:]).reshape(-1, 19, 3)
-    return LabelledFrame(
-        np.zeros((80, 100), np.float32), camera, joints[0], np.zeros((19, 2)),
-        np.full(19, asked[0]), "made up", others, np.array(asked[1:], bool),
-    )  # fmt: skip
+    return LabelledFrame(np.zeros((80, 100), np.float32), camera, people, "synthetic")
 
 
 def test_a_find_is_a_person_nobody_or_not_said() -> None:
@@ -159,7 +159,7 @@ def test_the_command_and_the_weights_it_ends_in(
 def test_crops_of_people_are_seen_from_both_sides(tmp_path: Path) -> None:
     write_figures(tmp_path, 3, seed=2)
     fcn = CompactFcn().eval()
-    data = CropSet(tmp_path)
+    data = CropDataset(tmp_path)
     seen = people_only(fcn, data, 1.5)
     images = data.batch(np.arange(3)).crops
     with torch.no_grad():

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_structural_svm import ambiguous, start_of
 from torch import Tensor, nn
 
 from depth_pose_ros.core.models.fcn import FcnOutput
@@ -15,7 +14,7 @@ from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_ros.core.skeleton import EDGES, INDEX, NUM_JOINTS
 from depth_pose_training.commands import finetune
 from depth_pose_training.commands.templates import make_templates
-from depth_pose_training.data.batches import CropSet
+from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.engine.checkpoints import read, write_whole
 from depth_pose_training.learning import run_folder
 from depth_pose_training.learning.strided_matchnet import lattice_phase
@@ -34,6 +33,7 @@ from depth_pose_training.structured.tree_problem import (
     tree_terms,
 )
 from training_helpers.stick_figures import OFFSET, TINY, MeanFcn, write_figures
+from training_helpers.tree_problems import ambiguous, start_of
 
 WIDE = replace(TINY, window=17)
 
@@ -61,7 +61,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_figures(tmp_path_factory.mktemp("figures"), 12)
 
 
-def joint(data: CropSet, *parts: str) -> JointModel:
+def joint(data: CropDataset, *parts: str) -> JointModel:
     torch.manual_seed(0)
     network = PoseNetwork(WIDE).eval()
     network.fcn = LearnedFcn()  # type: ignore[assignment]
@@ -140,7 +140,7 @@ def test_gradients_pass_the_maximum_as_differences_say() -> None:
 def test_what_may_learn_learns_and_nothing_else(
     folder: Path, parts: tuple[str, ...], name: str
 ) -> None:
-    data = CropSet(folder)
+    data = CropDataset(folder)
     model = joint(data, *parts)
     batch = data.batch(np.arange(4))
     phase = lattice_phase(4, 1, torch.Generator().manual_seed(0))
@@ -164,7 +164,7 @@ def test_what_may_learn_learns_and_nothing_else(
 
 
 def test_the_temperature_goes_into_w(folder: Path) -> None:
-    data = CropSet(folder)
+    data = CropDataset(folder)
     network = joint(data).network
     network.temperature.fill_(4.0)
     model = JointModel(network, torch.ones(NUM_JOINTS * 4 + 108), ())

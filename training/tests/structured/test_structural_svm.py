@@ -21,6 +21,7 @@ from depth_pose_training.structured.tree_problem import (
     feature_sum,
     tree_terms,
 )
+from training_helpers.tree_problems import ambiguous, start_of
 
 FREE = Bounds(np.full(6, -np.inf), np.full(6, np.inf))
 
@@ -123,42 +124,9 @@ def test_consistent_proposals_match_or_are_the_nearest_or_are_free() -> None:
     assert asked.tolist() == [[True, True, False, False]]
 
 
-def ambiguous(count: int, seed: int) -> TreeData:
-    """Right hands look alike in two places; only one of them is where the wrist says.
-
-    Four proposals per part, in the image and in space along x; the feature says how much each looks
-    like its part.  The hand's true proposal is 1 or 2; the other one looks the same.
-    """
-    rng = torch.Generator().manual_seed(seed)
-    n, hand, wrist = 4, INDEX["RightHand"], INDEX["RightWrist"]
-    x = torch.arange(n) * 0.1  # metres
-    points = torch.zeros(count, NUM_JOINTS, n, 3)
-    points[..., 0] = x
-    points[..., 2] = 2.0
-    pixels = torch.zeros(count, NUM_JOINTS, n, 2)
-    pixels[..., 0] = torch.arange(n) * 20.0
-    features = 0.1 * torch.rand(count, NUM_JOINTS, n, 1, generator=rng)
-    right = torch.randint(1, 3, (count, NUM_JOINTS), generator=rng)
-    features.scatter_(2, right[..., None, None], 1.0)
-    features[:, hand, 1:3] = 1.0
-    # The hand is where the wrist is; other bones say nothing.
-    right[:, hand] = right[:, wrist]
-    truth = pixels.gather(2, right[..., None, None].expand(-1, -1, 1, 2))[:, :, 0]
-    joints = points.gather(2, right[..., None, None].expand(-1, -1, 1, 3))[:, :, 0]
-    weight = torch.ones(count, NUM_JOINTS)
-    allowed, asked = consistent(pixels, truth, weight)
-    anchors = points[:, [e.parent for e in EDGES]]
-    torso = torch.full((count,), 45.0)
-    return TreeData(features, pixels, points, anchors, truth, joints, allowed, asked, weight, torso)
-
-
 def share_right(data: TreeData, weights: TreeWeights) -> float:
     choice = max_sum(*tree_terms(data, weights), EDGES)[1]
     return float(data.allowed.gather(2, choice[..., None])[..., 0].all(1).float().mean())
-
-
-def start_of(data: TreeData) -> TreeWeights:
-    return TreeWeights(torch.ones(NUM_JOINTS, data.features.shape[-1]), torch.zeros(len(EDGES), 6))
 
 
 def test_features_of_a_configuration_add_up_to_its_score() -> None:

@@ -12,7 +12,7 @@ from depth_pose_ros.core.models.fcn import FcnOutput
 from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_ros.core.skeleton import EDGES, NUM_JOINTS
 from depth_pose_training.commands import train_fcn, train_matchnet
-from depth_pose_training.data.batches import CropSet
+from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.data.loader import CropLoader
 from depth_pose_training.engine import loop
 from depth_pose_training.engine.checkpoints import Files
@@ -45,7 +45,7 @@ class PlainFcn(nn.Module):
 def run(data: Path, out: Path) -> None:
     """Train both; process 0 leaves fcn.pt and matchnet.pt in ``out``."""
     distributed = join("cpu")
-    crops = CropSet(data)
+    crops = CropDataset(data)
     plan = LoopConfig(steps=4, every=2, rate=0.01)
     torch.manual_seed(distributed.rank)  # process 0's weights count
     fcn = PlainFcn()

@@ -1,96 +1,135 @@
-"""What every dataset gives: depth images with labelled joints."""
+"""The interface of all datasets: depth images with labelled people."""
 
-from collections.abc import Iterator, Sequence, Sized
-from dataclasses import dataclass, field
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.core.skeleton import NUM_JOINTS
+from depth_pose_training.data import evenly_spaced
 from depth_pose_training.errors import UserError
+
+Array = NDArray[np.float64]
 
 
 class DatasetError(UserError):
-    """A dataset's files are missing or are not what they should be."""
+    """A dataset's files are missing or malformed."""
+
+
+@dataclass(frozen=True)
+class LabelledPerson:
+    """Joints of one person.
+
+    Attributes:
+        joints: (19, 3) float64 metres, optical frame (x right, y down, z forward), inside the body;
+            NaN for joints without a 3-D label.
+        pixels: (19, 2) float64, joints in the image; NaN where unknown.
+        valid: (19,) bool, joints with a trusted label (their pixels are known).
+        counted: whether the person counts in an evaluation.  Others are ignored, as COCO's
+            ``ignore`` does: they are neither missed people nor false positives.
+
+    Raises:
+        DatasetError: wrong shapes, or a valid joint without pixels.
+    """
+
+    joints: Array
+    pixels: Array
+    valid: NDArray[np.bool_]
+    counted: bool = True
+
+    def __post_init__(self) -> None:
+        for name, shape in (("joints", (NUM_JOINTS, 3)), ("pixels", (NUM_JOINTS, 2)),
+                            ("valid", (NUM_JOINTS,))):  # fmt: skip
+            if getattr(self, name).shape != shape:
+                raise DatasetError(
+                    f"{name} must have the shape {shape}, got {getattr(self, name).shape}"
+                )
+        if (self.valid & ~np.isfinite(self.pixels).all(-1)).any():
+            raise DatasetError("a joint without a position is marked valid")
+
+
+#: Placeholder for the labelled person of a frame without one.
+NO_PERSON = LabelledPerson(
+    np.full((NUM_JOINTS, 3), np.nan),
+    np.full((NUM_JOINTS, 2), np.nan),
+    np.zeros(NUM_JOINTS, bool),
+    counted=False,
+)
 
 
 @dataclass(frozen=True)
 class LabelledFrame:
-    """One depth image with one labelled person, and perhaps others.
+    """One depth image with its labelled people.
 
     Attributes:
         depth: (H, W) float32 metres, 0 where missing.
         camera: intrinsics of ``depth``.
-        joints: (19, 3) float64 metres, optical frame (x right, y down, z forward), inside the body;
-            NaN for a joint that the dataset does not have, or has in the image only; all NaN where
-            nobody is there.
-        pixels: (19, 2) float64, where the joints are in the image; NaN where unknown.
-        valid: (19,) bool, the joints whose truth is to be trusted (never true where their pixels
-            are NaN).
-        key: names the frame within its dataset.
-        others: (P, 19, 3) more people in the image, metres.
-        others_asked: (P,) bool, which of them are to be found: too little is in sight of the rest.
+        people: counted people first; the first one is the target of single-person metrics.
+        key: name of the frame within its dataset.
 
     Raises:
-        DatasetError: shapes that do not fit each other, or a valid joint without a place.
+        DatasetError: the depth image has not the camera's size.
     """
 
     depth: NDArray[np.float32]
     camera: Camera
-    joints: NDArray[np.float64]
-    pixels: NDArray[np.float64]
-    valid: NDArray[np.bool_]
+    people: tuple[LabelledPerson, ...]
     key: str
-    others: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, NUM_JOINTS, 3)))
-    others_asked: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     def __post_init__(self) -> None:
-        expected = {
-            "depth": (self.camera.height, self.camera.width),
-            "joints": (NUM_JOINTS, 3),
-            "pixels": (NUM_JOINTS, 2),
-            "valid": (NUM_JOINTS,),
-            "others": (len(self.others_asked), NUM_JOINTS, 3),
-        }
-        for name, shape in expected.items():
-            if getattr(self, name).shape != shape:
-                raise DatasetError(
-                    f"{self.key}: {name} must have the shape {shape}, "
-                    f"got {getattr(self, name).shape}"
-                )
-        if (self.valid & ~np.isfinite(self.pixels).all(-1)).any():
-            raise DatasetError(f"{self.key}: a joint without a position is marked valid")
+        shape = (self.camera.height, self.camera.width)
+        if self.depth.shape != shape:
+            raise DatasetError(
+                f"{self.key}: depth must have the shape {shape}, got {self.depth.shape}"
+            )
+
+    @property
+    def target(self) -> LabelledPerson:
+        """The first counted person, or :data:`NO_PERSON`."""
+        return next((p for p in self.people if p.counted), NO_PERSON)
+
+    @property
+    def joints(self) -> Array:
+        """(P, 19, 3) metres, of all people."""
+        return np.array([p.joints for p in self.people]).reshape(-1, NUM_JOINTS, 3)
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """(P,) bool, the people that count in an evaluation."""
+        return np.array([p.counted for p in self.people], bool)
 
 
-class LabelledFrames(Protocol):
-    """A dataset: a lazily read sequence of frames.
+class LabelledFrames(ABC):
+    """Base class of datasets: a sequence of frames that are read on access.
 
     Attributes:
         name: of the dataset.
-        torso_top: the joint from which the torso diameter of PDJ is measured to the middle of the
+        torso_top: joint from which the torso diameter of PDJ is measured to the middle of the
             hips: "Neck", or "UpperSpine" where the dataset has no Neck.
     """
 
     name: str
-    torso_top: str
+    torso_top = "Neck"
 
+    @abstractmethod
     def __len__(self) -> int: ...
 
+    @abstractmethod
     def __getitem__(self, index: int) -> LabelledFrame: ...
 
+    def __iter__(self) -> Iterator[LabelledFrame]:
+        return (self[i] for i in range(len(self)))
 
-def spread(frames: Sized, limit: int | None) -> Sequence[int]:
-    """Indices of at most ``limit`` frames, evenly spread over the whole dataset."""
-    count = len(frames)
-    if limit is None or limit >= count:
-        return range(count)
-    if limit < 1:
-        raise ValueError(f"a limit must be at least 1, got {limit}")
-    return [int(i) for i in np.linspace(0, count - 1, limit).round()]
+
+def check_stride(stride: int) -> None:
+    """Raise :class:`DatasetError` unless ``stride`` is at least 1."""
+    if stride < 1:
+        raise DatasetError(f"stride must be at least 1, got {stride}")
 
 
 def read(frames: LabelledFrames, limit: int | None = None) -> Iterator[LabelledFrame]:
-    """At most ``limit`` frames, one at a time, evenly spread over the whole dataset."""
-    return (frames[i] for i in spread(frames, limit))
+    """At most ``limit`` evenly spaced frames, one at a time."""
+    return (frames[int(i)] for i in evenly_spaced(frames, limit))

@@ -1,4 +1,4 @@
-"""All datasets by name, with their options, for programmes and for command lines."""
+"""All datasets by name, with their options."""
 
 import argparse
 from collections.abc import Callable
@@ -9,27 +9,27 @@ from typing import Any
 from depth_pose_training.data.datasets.base import DatasetError, LabelledFrames
 from depth_pose_training.data.datasets.itop import Itop
 from depth_pose_training.data.datasets.k2hgd import K2hgd
-from depth_pose_training.data.datasets.synthetic import SyntheticShards, SyntheticStream
+from depth_pose_training.data.datasets.synthetic import RenderedFrames, SyntheticShards
 from depth_pose_training.data.datasets.utd_mhad import UtdMhad
 
 
 def _synthetic(root: Path | None, motion: list[Path] | None = None, **options: Any) -> Any:
     if motion:
-        return SyntheticStream(motion, **options)
+        return RenderedFrames(motion, **options)
     if root is None:
-        raise DatasetError("synthetic frames need --root, a folder of shards, or --motion")
+        raise DatasetError("synthetic needs --root, a folder of shards, or --motion")
     return SyntheticShards(root, **options)
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A dataset: what opens it, and the options that it takes.
+class DatasetEntry:
+    """A dataset and its options.
 
     Attributes:
-        make: root and options -> the dataset.
-        options: names of options.
-        training: options that choose the frames to learn from, or to fit adapters on.
-        evaluation: options that choose the frames to evaluate, none of them among the former.
+        make: function of root and options that returns the dataset.
+        options: names of the options.
+        training: options that select the frames for training and for fitting adapters.
+        evaluation: options that select the frames for evaluation.
     """
 
     make: Callable[..., LabelledFrames]
@@ -38,31 +38,33 @@ class Kind:
     evaluation: dict[str, Any]
 
 
-DATASETS: dict[str, Kind] = {
-    "utd_mhad": Kind(
+DATASETS: dict[str, DatasetEntry] = {
+    "utd_mhad": DatasetEntry(
         UtdMhad,
         ("subjects", "actions", "min_consistent", "stride", "trust"),
         {"subjects": [1, 3, 5]},
         {"subjects": [7]},
     ),
-    "k2hgd": Kind(K2hgd, ("split", "stride", "scale"), {"split": "train"}, {"split": "test"}),
-    "itop": Kind(Itop, ("view", "split", "stride"), {"split": "train"}, {"split": "test"}),
-    "synthetic": Kind(
+    "k2hgd": DatasetEntry(
+        K2hgd, ("split", "stride", "scale"), {"split": "train"}, {"split": "test"}
+    ),
+    "itop": DatasetEntry(Itop, ("view", "split", "stride"), {"split": "train"}, {"split": "test"}),
+    "synthetic": DatasetEntry(
         _synthetic, ("kind", "people", "stride", "motion", "count", "seed", "config"), {}, {}
     ),
 }
 
 
 def open(name: str, root: str | Path | None, **options: Any) -> LabelledFrames:
-    """A dataset by name, read lazily.
+    """Open a dataset; frames are read on access.
 
     Args:
         name: one of :data:`DATASETS`.
         root: its folder.
-        options: see the dataset's class; those that are None keep the default.
+        options: see the class of the dataset; None keeps the default.
 
     Raises:
-        DatasetError: no such dataset, an option that it does not take, or files that do not fit.
+        DatasetError: unknown dataset, unknown option, or wrong files.
     """
     if name not in DATASETS:
         raise DatasetError(f"no dataset {name!r}: there are {', '.join(DATASETS)}")
@@ -82,7 +84,7 @@ def open(name: str, root: str | Path | None, **options: Any) -> LabelledFrames:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Command-line options for :func:`open`: ``--data``, ``--root``, and all datasets' own."""
+    """Add the options of :func:`open` and of all datasets to a command line."""
     add = parser.add_argument_group("dataset").add_argument
     add("--data", choices=tuple(DATASETS), default="utd_mhad", help="dataset")
     add("--root", type=Path, help="the dataset's folder")
@@ -92,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--min-consistent",
         type=int,
-        help="utd_mhad: least of the tracker's 20 joints that agree with the depth (default: 18)",
+        help="utd_mhad: minimum number of the 20 joints that agree with the depth (default: 18)",
     )
     add(
         "--trust",
@@ -100,16 +102,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="utd_mhad: all joints of a frame, or only those that agree with the depth",
     )
     add("--split", choices=("train", "test"), help="k2hgd, itop (default: test)")
-    add("--scale", type=float, help="k2hgd: metres of a grey level of 8-bit images")
+    add("--scale", type=float, help="k2hgd: metres per grey level of 8-bit images")
     add("--view", choices=("side", "top"), help="itop (default: side)")
     add("--kind", choices=("frames", "crops"), help="synthetic shards: whole frames or crops")
-    add("--people", type=int, help="synthetic shards: frames with so many people")
-    add("--motion", type=Path, nargs="+", help="synthetic: render with this motion, no shards")
-    add("--count", type=int, help="synthetic, rendered: how many frames")
-    add("--config", type=Path, help="synthetic, rendered: YAML of the generator's config")
+    add("--people", type=int, help="synthetic shards: number of people in a frame")
+    add(
+        "--motion",
+        type=Path,
+        nargs="+",
+        help="synthetic: render frames with this motion capture instead of shards",
+    )
+    add("--count", type=int, help="synthetic, rendered: number of frames")
+    add("--config", type=Path, help="synthetic, rendered: YAML file of the generator")
 
 
 def chosen(args: argparse.Namespace) -> dict[str, Any]:
-    """The options given on a command line; ``--seed`` is the programme's own."""
+    """Dataset options given on a command line, without ``--seed``."""
     names = {name for kind in DATASETS.values() for name in kind.options} - {"seed"}
     return {k: v for k in sorted(names) if (v := getattr(args, k)) is not None}

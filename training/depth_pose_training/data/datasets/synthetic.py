@@ -1,57 +1,61 @@
-"""Synthetic images as a dataset: from shards, or rendered while they are asked for."""
+"""Synthetic images as a dataset: read from shards, or rendered on access."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depth_pose_ros.core import crops
 from depth_pose_ros.core.camera import Camera
-from depth_pose_ros.core.skeleton import NUM_JOINTS
-from depth_pose_training.data.datasets.base import DatasetError, LabelledFrame
-from depth_pose_training.data.records import OUTSIDE, usable
-from depth_pose_training.data.shards import Shard, list_shards, read
+from depth_pose_ros.core.skeleton import INDEX, NUM_JOINTS
+from depth_pose_training.data.datasets.base import (
+    DatasetError,
+    LabelledFrame,
+    LabelledFrames,
+    LabelledPerson,
+    check_stride,
+)
+from depth_pose_training.data.shards import (
+    MIN_JOINT_DEPTH,
+    OUTSIDE,
+    FrameSample,
+    Shard,
+    list_shards,
+    read,
+)
 
 KINDS = ("frames", "crops")
 #: Focal length of rendered frames, pixels: a Kinect v2's.
 FOCAL = 365.0
-#: Joints nearer than this, metres, are ones that the truth does not know.
-_NEAREST = 0.1
 
 
-class SyntheticShards:
-    """Frames of shards: the whole images, or the crops as images of cameras of their own.
-
-    The labelled person of a whole image is the nearest of whom enough is in sight; the others are
-    the frame's others.
+class SyntheticShards(LabelledFrames):
+    """Frames of shards: the whole images, or the crops as images with their own cameras.
 
     Args:
         root: folder of shards.
         kind: "frames" or "crops".
-        people: only whole frames with so many people.
-        stride: every n-th.
+        people: only whole frames with this number of people.
+        stride: every n-th frame.
 
     Raises:
-        DatasetError: no shards, or no such frames.
+        DatasetError: there are no shards, or no such frames.
     """
 
     name = "synthetic"
-    torso_top = "Neck"
 
     def __init__(
         self, root: str | Path, kind: str = "frames", people: int | None = None, stride: int = 1
     ) -> None:
         if kind not in KINDS:
             raise DatasetError(f"kind must be one of {KINDS}, got {kind!r}")
-        if stride < 1:
-            raise DatasetError(f"stride must be at least 1, got {stride}")
+        check_stride(stride)
         self._kind = kind
         try:
             self._paths = list_shards(Path(root))
-            # Mapped files stay open: a few at a time.
+            # Memory-mapped files stay open: limit their number.
             self._shard = lru_cache(maxsize=8)(lambda i: read(self._paths[i], mapped=True))
             rows = [(i, int(k)) for i in range(len(self._paths)) for k in self._select(i, people)]
         except (ValueError, OSError) as error:
@@ -69,101 +73,78 @@ class SyntheticShards:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __iter__(self) -> Iterator[LabelledFrame]:
-        return (self[i] for i in range(len(self)))
-
     def __getitem__(self, index: int) -> LabelledFrame:
         number, row = self._rows[index]
         shard: Shard = self._shard(number)
         key = f"{self._paths[number].stem}/{row}"
-        if self._kind == "crops":
-            return crop_frame(
-                shard.depth[row], shard.frame[row], shard.joints[row], shard.visible[row],
-                f"{key}/{shard.mode[row]}",
-            )  # fmt: skip
-        fx, fy, cx, cy, w, h = (float(v) for v in shard.view_camera[row])
-        camera = Camera(fx, fy, cx, cy, int(w), int(h))
-        n = int(shard.view_people[row])
-        depth = shard.view_depth[row, : camera.height, : camera.width].astype(np.float32) / 1000
-        return whole_frame(
-            depth, camera, shard.view_joints[row, :n], shard.view_visible[row, :n], key
-        )
+        if self._kind == "frames":
+            return whole_frame(shard.view(row), key)
+        return crop_frame(
+            shard.depth[row], shard.frame[row], shard.joints[row], shard.visible[row],
+            f"{key}/{shard.mode[row]}",
+        )  # fmt: skip
 
 
-class SyntheticStream:
-    """Frames of a Kinect v2's resolution, rendered in order; each is made once.
+class RenderedFrames(LabelledFrames):
+    """Frames with the resolution of a Kinect v2, rendered in order.
 
-    A frame is only to be had after those before it, so that a whole set is quick to walk through
-    and slow to jump about in.
+    Only the last frame is kept: access in order is fast, access to an earlier frame renders all
+    frames from the first one again.
 
     Args:
-        motion: mocap .npz files; their held-out clips are used.
-        count: how many frames.
-        seed: of all of them.
-        config: YAML, see ``training/configs/synthetic.yaml``.
+        motion: motion-capture .npz files; their validation clips are used.
+        count: number of frames.
+        seed: of all random choices.
+        config: YAML file, see ``training/configs/generator.yaml``.
     """
 
     name = "synthetic"
-    torso_top = "Neck"
 
     def __init__(
         self, motion: list[Path], count: int = 100, seed: int = 0, config: Path | None = None
     ) -> None:
-        # Only rendering needs bodies, which take a moment to load.
+        # Imported here because loading the body model takes seconds.
         from depth_pose_training.data.synthetic import mocap
-        from depth_pose_training.data.synthetic.config import GeneratorConfig, load
+        from depth_pose_training.data.synthetic.config import load
         from depth_pose_training.data.synthetic.samples import Generator
 
         try:
             clips = [c for p in motion for c in mocap.split(mocap.load_clips(p), validation=True)]
-            generator = Generator(clips, config=load(config) if config else GeneratorConfig())
+            self._generator = Generator(clips, config=load(config))
         except (ValueError, OSError) as error:
             raise DatasetError(str(error)) from error
-        self._start: Callable[[], Iterator[Any]] = lambda: generator.frames(seed, (FOCAL, FOCAL))
-        self._count = count
-        self._made: dict[int, LabelledFrame] = {}
-        self._next, self._frames = 0, self._start()
+        self._seed, self._count = seed, count
+        self._next, self._samples = 0, self._start()
+        self._last: LabelledFrame | None = None
+
+    def _start(self) -> Iterator[FrameSample]:
+        return self._generator.frames(self._seed, (FOCAL, FOCAL))
 
     def __len__(self) -> int:
         return self._count
-
-    def __iter__(self) -> Iterator[LabelledFrame]:
-        return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int) -> LabelledFrame:
         if not 0 <= index < self._count:
             raise IndexError(index)
         if index < self._next - 1:
-            self._next, self._frames = 0, self._start()
+            self._next, self._samples = 0, self._start()
         while self._next <= index:
-            view = next(self._frames)
-            frame = whole_frame(
-                view.depth, view.camera, view.joints, view.visible, f"{self._next:06d}"
-            )
-            self._made = {self._next: frame}
+            self._last = whole_frame(next(self._samples), f"{self._next:06d}")
             self._next += 1
-        return self._made[index]
+        assert self._last is not None
+        return self._last
 
 
-def whole_frame(
-    depth: NDArray[Any],
-    camera: Camera,
-    joints: NDArray[Any],
-    visible: NDArray[np.uint8],
-    key: str,
-) -> LabelledFrame:
-    """A whole image: (P, 19, 3) joints and (P, 19) how they are seen; P may be 0."""
-    asked = np.array([usable(j, v) for j, v in zip(joints, visible, strict=True)], bool)
-    places = np.asarray(joints, dtype=np.float64)
-    order = np.argsort(np.where(asked, places[:, 3, 2], np.inf), kind="stable")
-    mine = np.full((NUM_JOINTS, 3), np.nan)
-    pixels, valid = np.full((NUM_JOINTS, 2), np.nan), np.zeros(NUM_JOINTS, bool)
-    if asked.any():
-        who, order = int(order[0]), order[1:]
-        mine = places[who]
-        valid = (visible[who] != OUTSIDE) & (mine[:, 2] > _NEAREST)
-        pixels[valid] = camera.project(mine[valid])
-    return LabelledFrame(depth, camera, mine, pixels, valid, key, places[order], asked[order])
+def whole_frame(sample: FrameSample, key: str) -> LabelledFrame:
+    """A whole image; counted people first, the nearest first of all."""
+    joints = np.asarray(sample.joints, dtype=np.float64)
+    counted = sample.counted
+    people = []
+    spine = INDEX["MiddleSpine"]
+    for i in np.argsort(np.where(counted, joints[:, spine, 2], np.inf), kind="stable"):
+        valid = (sample.visible[i] != OUTSIDE) & (joints[i, :, 2] > MIN_JOINT_DEPTH)
+        people.append(_person(joints[i], valid, sample.camera, bool(counted[i])))
+    return LabelledFrame(sample.depth, sample.camera, tuple(people), key)
 
 
 def crop_frame(
@@ -178,11 +159,18 @@ def crop_frame(
     h, w = depth.shape
     z = np.where(depth == crops.MISSING, 0, depth / np.float32(1000) + z_ref).astype(np.float32)
     camera = Camera(1 / step, 1 / step, -x / step, -y / step, w, h)
-    places = joints.astype(np.float64)
+    points = joints.astype(np.float64)
+    points[points[:, 2] <= MIN_JOINT_DEPTH] = np.nan
+    person = _person(points, np.asarray(np.isfinite(points).all(-1)), camera)
+    inside = ((person.pixels >= 0) & (person.pixels <= (w - 1, h - 1))).all(-1)
+    valid = person.valid & inside & (visible != OUTSIDE)
+    person = LabelledPerson(person.joints, person.pixels, valid, bool(valid.any()))
+    return LabelledFrame(np.maximum(z, 0), camera, (person,), key)
+
+
+def _person(
+    joints: NDArray[np.float64], valid: NDArray[np.bool_], camera: Camera, counted: bool = True
+) -> LabelledPerson:
     pixels = np.full((NUM_JOINTS, 2), np.nan)
-    known = places[:, 2] > _NEAREST
-    pixels[known] = camera.project(places[known])
-    inside = known & (visible != OUTSIDE)
-    inside[known] &= ((pixels[known] >= 0) & (pixels[known] <= (w - 1, h - 1))).all(-1)
-    places[~known] = np.nan
-    return LabelledFrame(np.maximum(z, 0), camera, places, pixels, inside, key)
+    pixels[valid] = camera.project(joints[valid])
+    return LabelledPerson(joints, pixels, valid, counted)

@@ -1,37 +1,41 @@
-"""UTD-MHAD: real Kinect v1 depth with the tracker's 3-D joints (Chen et al., ICIP 2015).
+"""UTD-MHAD: Kinect v1 depth images with 3-D joints of the tracker (Chen et al., ICIP 2015).
 
-Three things about the files need care:
+Three properties of the files need care:
 
-* The Kinect SDK mirrors its images: a person's right hand lies on the image's right.  Frames come
-  out as a ROS optical frame shows them: column u becomes width - 1 - u, and x changes sign.  Names
-  need no swap: the tracker's "right" is the person's own already.
+* The Kinect SDK mirrors its images: a person's right hand lies on the right of the image.  Frames
+  are flipped to a ROS optical frame: column u becomes width - 1 - u, and x changes its sign.  Joint
+  names need no swap: the tracker's "right" is the person's right.
 * Skeleton and depth are not synchronous.  ``depth[t]`` belongs to the skeleton at time t + lag,
-  with ``seq_lag.csv``'s ``best_skeleton_lag`` (about -1.75 frames), read by linear interpolation.
-  (The lag is negative: the skeleton that fits is an earlier one.)
-* The tracker is wrong at times.  ``frame_consistency.csv`` says which of its 20 joints lie on the
-  person and agree with the depth.
+  with ``best_skeleton_lag`` of ``seq_lag.csv`` (about -1.75 frames); skeletons are interpolated.
+* The tracker fails at times.  ``frame_consistency.csv`` lists which of its 20 joints lie on the
+  person and agree with the depth image.
 
-The truth has no Neck, and its "foot" is left out: our Foot is the tracker's ankle.
+The labels have no Neck.  Foot is the tracker's ankle; the tracker's "foot" is not used.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.io import loadmat
 
 from depth_pose_ros.core.skeleton import INDEX, NUM_JOINTS
-from depth_pose_ros.demo.utd_mhad import CAMERA
-from depth_pose_training.data.datasets.base import DatasetError, LabelledFrame
-from depth_pose_training.data.datasets.matlab import read_matrix
+from depth_pose_ros.demo.sources.utd_mhad import CAMERA
+from depth_pose_training.data.datasets.base import (
+    DatasetError,
+    LabelledFrame,
+    LabelledFrames,
+    LabelledPerson,
+    check_stride,
+)
 
-DEFAULT_LAG = -1.75  #: frames from a depth image to its skeleton, where seq_lag.csv has none
+DEFAULT_LAG = -1.75  #: frames, for recordings without an entry in seq_lag.csv
 
-#: Row of the Kinect v1 tracker's skeleton for each of our joints; its rows 15 and 19 (the toes'
-#: side of the feet) have no counterpart.
+#: Row of the Kinect v1 tracker's skeleton for each joint; its rows 15 and 19 (feet) are not used.
 KINECT_V1: dict[str, int] = {
     "Head": 0,
     "UpperSpine": 1,
@@ -52,8 +56,8 @@ KINECT_V1: dict[str, int] = {
     "RightKnee": 17,
     "RightFoot": 18,
 }
-_OURS = np.array([INDEX[name] for name in KINECT_V1])
-_THEIRS = np.array(list(KINECT_V1.values()))
+_JOINTS = np.array([INDEX[name] for name in KINECT_V1])
+_ROWS = np.array(list(KINECT_V1.values()))
 _TRACKER_JOINTS = 20
 
 
@@ -67,21 +71,23 @@ class Recording:
 
     @classmethod
     def parse(cls, name: str) -> "Recording":
-        """From the files' naming, "a3_s1_t2"."""
+        """From a file name such as "a3_s1_t2"."""
         try:
             a, s, t = name.split("_")
             if (a[0], s[0], t[0]) != ("a", "s", "t"):
                 raise ValueError
             return cls(int(s[1:]), int(a[1:]), int(t[1:]))
         except (ValueError, IndexError):
-            raise DatasetError(f"{name!r} is no UTD-MHAD recording such as a3_s1_t2") from None
+            raise DatasetError(
+                f"{name!r} is not the name of a UTD-MHAD recording, such as a3_s1_t2"
+            ) from None
 
     def __str__(self) -> str:
         return f"a{self.action}_s{self.subject}_t{self.trial}"
 
 
 def skeleton_at(skeleton: NDArray[np.float64], time: float) -> NDArray[np.float64]:
-    """Linear interpolation of (20, 3, T) at a time in frames; held at both ends.  (20, 3)."""
+    """Interpolate (20, 3, T) linearly at a time in frames, clamped at both ends: (20, 3)."""
     last = skeleton.shape[2] - 1
     time = min(max(time, 0.0), float(last))
     before = int(time)
@@ -91,30 +97,27 @@ def skeleton_at(skeleton: NDArray[np.float64], time: float) -> NDArray[np.float6
 
 
 def to_our_joints(tracked: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The tracker's (20, 3), x image-right of the mirrored image, y up -> (19, 3), optical frame.
-
-    Mirroring back turns x round, and the optical frame's y points down.  Neck is NaN.
-    """
+    """The tracker's (20, 3), y up, of the mirrored image -> (19, 3), optical frame; Neck is NaN."""
     joints = np.full((NUM_JOINTS, 3), np.nan)
-    joints[_OURS] = tracked[_THEIRS] * (-1.0, -1.0, 1.0)
+    joints[_JOINTS] = tracked[_ROWS] * (-1.0, -1.0, 1.0)
     return joints
 
 
-class UtdMhad:
-    """Frames of chosen subjects, in order of subject, action, trial and time.
+class UtdMhad(LabelledFrames):
+    """Frames of some subjects, in order of subject, action, trial and time.
 
     Args:
         root: folder with ``Depth``, ``Skeleton``, ``seq_lag.csv`` and ``frame_consistency.csv``.
-        subjects: subject numbers; all shipped ones by default.
+        subjects: subject numbers; all by default.
         actions: action numbers 1 to 27; all by default.
-        min_consistent: keep frames with at least this many of the tracker's 20 joints consistent
-            with the depth image.  18 or more make a usable test set.
-        stride: keep every stride-th of them.
-        trust: "all" marks every joint of a kept frame valid; "consistent" only those consistent
-            with the depth image, which also leaves out many joints hidden by others.
+        min_consistent: minimum number of the tracker's 20 joints that agree with the depth image,
+            for a frame to be used.
+        stride: use every n-th of these frames.
+        trust: "all" marks every joint of a frame valid; "consistent" only those that agree with the
+            depth image, which also excludes many occluded joints.
 
     Raises:
-        DatasetError: the folder is not the dataset, or nothing in it matches.
+        DatasetError: the folder is not the dataset, or no frame matches.
     """
 
     name = "utd_mhad"
@@ -129,10 +132,9 @@ class UtdMhad:
         stride: int = 1,
         trust: str = "all",
     ) -> None:
-        if stride < 1:
-            raise ValueError(f"stride must be at least 1, got {stride}")
+        check_stride(stride)
         if trust not in ("all", "consistent"):
-            raise ValueError(f'trust must be "all" or "consistent", got {trust!r}')
+            raise DatasetError(f'trust must be "all" or "consistent", got {trust!r}')
         self.root = Path(root)
         self.trust = trust
         self._lags = _read_lags(self.root / "seq_lag.csv")
@@ -156,14 +158,11 @@ class UtdMhad:
                 f"{actions or 'any'} and {min_consistent} consistent joints; "
                 f"subjects there: {present}"
             )
-        # One recording at a time: neighbouring frames are read together, and memory stays small.
+        # Only the last recording is kept in memory.
         self._load = lru_cache(maxsize=1)(self._read_recording)
 
     def __len__(self) -> int:
         return len(self.frames)
-
-    def __iter__(self) -> Iterator[LabelledFrame]:
-        return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int) -> LabelledFrame:
         recording, t = self.frames[index]
@@ -171,15 +170,10 @@ class UtdMhad:
         joints = to_our_joints(skeleton_at(skeleton, t + self._lags.get(recording, DEFAULT_LAG)))
         valid = np.array(np.isfinite(joints).all(-1))
         if self.trust == "consistent":
-            valid[_OURS] &= self._flags[recording][t][_THEIRS]
-        return LabelledFrame(
-            depth=np.ascontiguousarray(depth[:, ::-1, t], dtype=np.float32) / np.float32(1000),
-            camera=CAMERA,
-            joints=joints,
-            pixels=CAMERA.project(joints),
-            valid=valid,
-            key=f"{recording}/{t}",
-        )
+            valid[_JOINTS] &= self._flags[recording][t][_ROWS]
+        metres = np.ascontiguousarray(depth[:, ::-1, t], dtype=np.float32) / np.float32(1000)
+        person = LabelledPerson(joints, CAMERA.project(joints), valid, bool(valid.any()))
+        return LabelledFrame(metres, CAMERA, (person,), f"{recording}/{t}")
 
     def _read_recording(
         self, recording: Recording
@@ -198,12 +192,25 @@ class UtdMhad:
         return depth, skeleton
 
 
+def read_matrix(path: Path, name: str) -> NDArray:
+    """The matrix ``name`` of a MATLAB file."""
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing: --root must be the folder of the dataset")
+    try:
+        content = loadmat(str(path), variable_names=[name])
+    except Exception as error:  # loadmat raises many types for damaged files
+        raise DatasetError(f"{path} is not a readable MATLAB file: {error}") from error
+    if name not in content:
+        raise DatasetError(f"{path} contains no matrix {name}")
+    return np.asarray(content[name])
+
+
 def _rows(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(newline="") as file:
             return list(csv.DictReader(file))
     except FileNotFoundError:
-        raise DatasetError(f"{path} is missing: is the root the dataset's folder?") from None
+        raise DatasetError(f"{path} is missing: --root must be the folder of the dataset") from None
 
 
 def _read_lags(path: Path) -> dict[Recording, float]:
@@ -211,11 +218,11 @@ def _read_lags(path: Path) -> dict[Recording, float]:
 
 
 def _read_flags(path: Path) -> dict[Recording, NDArray[np.bool_]]:
-    """(T, 20) per recording: which of the tracker's joints are consistent with the depth."""
+    """(T, 20) per recording: the tracker's joints that agree with the depth image."""
     flags: dict[Recording, list[list[bool]]] = {}
     for row in _rows(path):
         frames = flags.setdefault(Recording.parse(row["seq"]), [])
         if int(row["frame"]) != len(frames):
-            raise DatasetError(f"{path}: {row['seq']} skips from frame {len(frames)}")
+            raise DatasetError(f"{path}: {row['seq']} lacks frame {len(frames)}")
         frames.append([c == "1" for c in row["per_joint_flags_20"]])
     return {recording: np.array(rows, dtype=bool) for recording, rows in flags.items()}

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from depth_pose_ros.core.skeleton import JOINTS, NUM_JOINTS
 from depth_pose_training.data.synthetic.retarget import Details, Retargeter
-from depth_pose_training.data.synthetic.simplify import collapse
 
 Array = NDArray[np.float64]
 
-#: Where the joints lie among the rig's bone heads: joint -> {bone: weight}.  Hips, knees, shoulders
-#: and elbows are the anatomical centres of rotation, "Foot" is the ankle, "Hand" the knuckles' side
+#: Joints as weighted means of bone heads: joint -> {bone: weight}.  Hips, knees, shoulders and
+#: elbows are the anatomical centres of rotation, "Foot" is the ankle, "Hand" the knuckles' side
 #: of the palm.  Head is the centre of the head's surface and is not listed.
 _BONE_WEIGHTS: dict[str, dict[str, float]] = {
     "Neck": {"neck01": 0.5, "neck03": 0.5},
@@ -39,7 +38,7 @@ _BONE_WEIGHTS: dict[str, dict[str, float]] = {
 #: Edges shorter than this, metres, are collapsed: about a pixel of a crop.
 _DETAIL = 0.012
 
-#: Parts of the body's surface, by the first letters of the bones that move them.
+#: Parts of the body's surface: prefixes of the bones that move them.
 PARTS: dict[str, tuple[str, ...]] = {
     "head": ("head", "eye"),
     "neck": ("neck",),
@@ -78,14 +77,14 @@ class BodyModel:
     Attributes:
         faces: (F, 3) int32 triangles, the same for all bodies.
         rest: (V, 3) the average body at rest, metres.
-        parts: (V, len(PARTS)) how much each vertex belongs to each of :data:`PARTS`; sums to 1.
+        parts: (V, len(PARTS)) weights of the :data:`PARTS` of each vertex; sum is 1.
     """
 
     def __init__(self) -> None:
         self._model = anny.Anny(pose_parameterization="world-orient")
         bones = list(self._model.bone_labels)
         self._retarget = Retargeter(bones)
-        self.faces = self._simplify()
+        self.faces = self._simplified_faces()
         self.rest: Array = self._model.template_vertices.numpy().astype(np.float64)
         self.parts = self._part_weights(bones)
         self._weights = np.zeros((NUM_JOINTS, len(bones)))
@@ -94,12 +93,11 @@ class BodyModel:
                 self._weights[JOINTS.index(joint), bones.index(bone)] = w
         self._head = self._vertices_of("head", bones)
 
-    def _simplify(self) -> NDArray[np.int32]:
-        """Leave only the vertices that a depth camera can tell apart: four times fewer triangles to
-        pose and to look up."""
+    def _simplified_faces(self) -> NDArray[np.int32]:
+        """Simplify the template mesh to a quarter of its triangles; returns the faces."""
         model = self._model
         faces = model.get_triangular_faces().numpy().astype(np.int32)
-        kept, faces = collapse(model.template_vertices.numpy(), faces, _DETAIL)
+        kept, faces = collapse_edges(model.template_vertices.numpy(), faces, _DETAIL)
         model.template_vertices = model.template_vertices[kept]
         model.blendshapes = model.blendshapes[:, kept].contiguous()
         model.vertex_bone_weights = model.vertex_bone_weights[kept]
@@ -130,10 +128,10 @@ class BodyModel:
     def sample_shapes(
         self, n: int, rng: np.random.Generator, stature: tuple[float, float] = STATURE
     ) -> dict[str, torch.Tensor]:
-        """Phenotypes of n people; uniform but for stature, which is within ``stature`` metres."""
-        found: list[Array] = []
+        """Random phenotypes of n people whose standing height is within ``stature`` metres."""
+        accepted: list[Array] = []
         labels = list(self._model.phenotype_labels)
-        while sum(len(f) for f in found) < n:
+        while sum(len(f) for f in accepted) < n:
             shape = rng.uniform(0, 1, (n + n // 4 + 1, len(labels)))
             shape[:, labels.index("age")] = rng.uniform(0.42, 1.0, len(shape))
             height = rng.normal(0.42, 0.16, len(shape))
@@ -141,10 +139,10 @@ class BodyModel:
             rest = self._model(phenotype_kwargs=_phenotype(labels, shape))
             z = rest["rest_vertices"][..., 2].numpy()
             tall = np.ptp(z, axis=1)
-            found.append(shape[(tall > stature[0]) & (tall < stature[1])])
-            if len(found) > 100:
+            accepted.append(shape[(tall > stature[0]) & (tall < stature[1])])
+            if len(accepted) > 100:
                 raise ValueError(f"bodies have no stature between {stature[0]} and {stature[1]} m")
-        return _phenotype(labels, np.concatenate(found)[:n])
+        return _phenotype(labels, np.concatenate(accepted)[:n])
 
     @torch.no_grad()
     def pose(self, figures: Array, shapes: dict[str, torch.Tensor], details: Details) -> list[Body]:
@@ -168,3 +166,45 @@ class BodyModel:
 
 def _phenotype(labels: list[str], shape: Array) -> dict[str, torch.Tensor]:
     return {k: torch.from_numpy(shape[:, i].copy()) for i, k in enumerate(labels)}
+
+
+def collapse_edges(
+    vertices: NDArray[np.floating], faces: NDArray[np.int32], length: float, rounds: int = 30
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Simplify a mesh: collapse edges shorter than ``length`` onto one of their vertices.
+
+    No vertex moves, so that the result is valid for every pose of the mesh.
+
+    Args:
+        vertices: (V, 3) metres, in the pose in which edges are measured.
+        faces: (F, 3).
+        length: metres.
+        rounds: maximum number of sweeps; each collapses edges that are the shortest at both ends.
+
+    Returns:
+        (W,) indices of the remaining vertices, and (G, 3) faces among these W.
+    """
+    target = np.arange(len(vertices))
+    now = faces.astype(np.int64)
+    for _ in range(rounds):
+        ends = np.concatenate((now[:, [0, 1]], now[:, [1, 2]], now[:, [2, 0]]))
+        edges = np.unique(np.sort(ends, axis=1), axis=0)
+        size = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
+        edges = edges[size < length][np.argsort(size[size < length], kind="stable")]
+        if len(edges) == 0:
+            break
+        # The first edge in order at each vertex is its shortest.
+        rank = np.full(len(vertices), len(edges))
+        np.minimum.at(rank, edges.ravel(), np.repeat(np.arange(len(edges)), 2))
+        order = np.arange(len(edges))
+        chosen = (rank[edges[:, 0]] == order) & (rank[edges[:, 1]] == order)
+        step = np.arange(len(vertices))
+        step[edges[chosen, 1]] = edges[chosen, 0]
+        target = step[target]
+        now = step[now]
+        whole = (now[:, 0] != now[:, 1]) & (now[:, 1] != now[:, 2]) & (now[:, 2] != now[:, 0])
+        now = now[whole]
+    kept = np.unique(now)
+    index = np.zeros(len(vertices), dtype=np.int32)
+    index[kept] = np.arange(len(kept))
+    return kept, index[now]

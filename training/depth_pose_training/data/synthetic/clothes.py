@@ -1,6 +1,6 @@
-"""What covers a body: clothes and hair as thickness on its skin, skirts and coats as a tube.
+"""Clothes and hair as an offset of the body's surface, skirts and coats as a tube.
 
-Joints stay where they are inside the body; the camera sees the cover.
+The joints do not change.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from depth_pose_ros.core.skeleton import INDEX
 from depth_pose_training.data.synthetic.bodies import PARTS, Body, BodyModel
-from depth_pose_training.data.synthetic.config import Clothes
+from depth_pose_training.data.synthetic.config import ClothesConfig
 from depth_pose_training.data.synthetic.render import Mesh
 
 Array = NDArray[np.float64]
@@ -19,14 +19,14 @@ _RINGS, _SIDES = 7, 18
 
 
 @dataclass(frozen=True)
-class Tailor:
-    """Dresses bodies of one model."""
+class ClothingSampler:
+    """Samples clothes and hair for bodies of one model."""
 
     model: BodyModel
-    config: Clothes
+    config: ClothesConfig
 
-    def dress(self, body: Body, rng: np.random.Generator) -> Mesh:
-        """The body's surface with what it wears."""
+    def sample(self, body: Body, rng: np.random.Generator) -> Mesh:
+        """The surface of a body with random clothes."""
         thickness = self._thickness(rng)
         vertices = body.vertices
         if thickness.any():
@@ -40,10 +40,10 @@ class Tailor:
         return Mesh(vertices, self.model.faces)
 
     def _thickness(self, rng: np.random.Generator) -> Array:
-        """(V,) metres."""
+        """(V,) offset along the normals, metres."""
         rest, parts = self.model.rest, self.model.parts
         out = np.zeros(len(rest))
-        if rng.random() < self.config.chance:
+        if rng.random() < self.config.probability:
             top, bottom, shoes = (rng.uniform(*self.config.thickness) for _ in range(3))
             sleeves = rng.choice((0.0, 0.6, 1.0))
             legs = rng.choice((0.5, 1.0, 1.0))
@@ -60,7 +60,7 @@ class Tailor:
         return out
 
     def _folds(self, rng: np.random.Generator) -> Array:
-        """(V,) about 1: folds of 6 to 30 cm."""
+        """(V,) factors around 1 with a wavelength of 6 to 30 cm."""
         waves = rng.normal(size=(4, 3))
         waves *= 2 * np.pi / rng.uniform(0.06, 0.3, (4, 1)) / np.linalg.norm(waves, axis=1)[:, None]
         sway = np.sin(self.model.rest @ waves.T + rng.uniform(0, 2 * np.pi, 4)).mean(1)
@@ -68,16 +68,16 @@ class Tailor:
         return np.maximum(folded, 0)
 
     def _scalp(self, long: bool) -> Array:
-        """(V,) 0 to 1 where hair grows: above and behind the face; down the neck where long."""
+        """(V,) weight of hair in [0, 1]: above and behind the face, on the neck if long."""
         rest, parts = self.model.rest, self.model.parts
         head = rest[parts[:, _PART["head"]] > 0.5]
         low, high = head.min(0), head.max(0)
-        place = (rest - low) / (high - low)  # y runs from the face to the back of the head
-        above = np.clip((place[:, 2] + 0.7 * place[:, 1] - 1.0) / 0.25, 0, 1)
+        position = (rest - low) / (high - low)  # y runs from the face to the back of the head
+        above = np.clip((position[:, 2] + 0.7 * position[:, 1] - 1.0) / 0.25, 0, 1)
         hair = above * parts[:, _PART["head"]]
         if long:
-            behind = np.clip((place[:, 1] - 0.45) / 0.2, 0, 1)
-            down = np.clip((place[:, 2] + 0.6) / 0.3, 0, 1)
+            behind = np.clip((position[:, 1] - 0.45) / 0.2, 0, 1)
+            down = np.clip((position[:, 2] + 0.6) / 0.3, 0, 1)
             other = parts[:, _PART["neck"]] + parts[:, _PART["trunk"]]
             hair = np.maximum(hair, behind * down * (other + parts[:, _PART["head"]]))
         return hair
@@ -103,12 +103,11 @@ def skirt(joints: Array, length: float, ease: float) -> Mesh | None:
 
     Args:
         joints: (19, 3) metres.
-        length: in lengths of the thigh; beyond 1 it goes on along the shins.
-        ease: metres between leg and cloth.
+        length: in lengths of the thigh; above 1 the tube continues along the shins.
+        ease: distance between leg and cloth, metres.
 
     Returns:
-        None where the legs point too differently for one tube, or do not hang (on a seat the tube
-        would cut into it).
+        None if the directions of the legs differ too much, or the thighs do not hang down.
     """
     at = {k: joints[INDEX[k]] for k in INDEX}
     thighs = [at[f"{s}Knee"] - at[f"{s}Hip"] for s in ("Left", "Right")]
@@ -132,7 +131,7 @@ def skirt(joints: Array, length: float, ease: float) -> Mesh | None:
         apart = legs[0] - legs[1]
         down = down / np.linalg.norm(down)
         across = apart - (apart @ down) * down
-        if np.linalg.norm(across) < 0.05:  # one leg behind the other, seen along them
+        if np.linalg.norm(across) < 0.05:  # one leg behind the other
             across = axis - (axis @ down) * down
         across = across / max(float(np.linalg.norm(across)), 1e-9)
         radius = np.interp(t, (0, 1, 2), (0.13, 0.085, 0.07)) + ease

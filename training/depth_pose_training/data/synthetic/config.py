@@ -1,47 +1,100 @@
-"""Every knob of the synthetic generator, with its default; ``training/configs/synthetic.yaml``
-documents them.
+"""Options of the synthetic generator with their defaults.
 
-A YAML file names the config that differ from the defaults, in the same sections.
+``training/configs/generator.yaml`` documents every option.  Values come from a YAML file and from
+the command line; what they do not name keeps its default.
 """
 
-import types
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar
 
+import numpy as np
 import yaml
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from numpy.typing import NDArray
 
+from depth_pose_ros.core.crops import CropFrame, frame_around
+from depth_pose_ros.core.skeleton import INDEX
+from depth_pose_training.data.shards import MAX_PEOPLE
 from depth_pose_training.errors import UserError
 
 Range = tuple[float, float]
-#: The most people that a scene can have.
-MAX_PEOPLE = 4
 
 
 class GeneratorConfigError(UserError):
-    """A knob that does not exist, or a value that it cannot have."""
+    """An option that does not exist, or a value out of range."""
 
 
 @dataclass(frozen=True)
-class People:
-    """Who is in a scene; see ``synthetic.yaml`` for all fields of this and the other sections."""
+class _Section:
+    """Checks the ranges of all fields.
+
+    Numbers must not be negative, pairs must be ordered, probabilities must lie in [0, 1], and
+    the probabilities of alternatives must sum to 1.
+    """
+
+    UNBOUNDED: ClassVar[frozenset[str]] = frozenset()  #: fields that may be greater than 1
+    SIGNED: ClassVar[frozenset[str]] = frozenset()  #: fields that may be negative
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            numbers = list(value.values()) if isinstance(value, dict) else np.ravel(value).tolist()
+            upper = np.inf if f.name in self.UNBOUNDED else 1.0
+            lower = -np.inf if f.name in self.SIGNED else 0.0
+            if not numbers or not all(lower <= v <= upper for v in numbers):
+                raise self._error(f.name, f"numbers must be in [{lower:g}, {upper:g}]")
+            if f.type == Range and value[0] > value[1]:
+                raise self._error(f.name, "expected [minimum, maximum]")
+
+    def _error(self, name: str, message: str) -> GeneratorConfigError:
+        section = type(self).__name__.removesuffix("Config").lower()
+        return GeneratorConfigError(f"{section}.{name}: {message}, got {getattr(self, name)!r}")
+
+    def _check_alternatives(self, name: str, known: Iterable[str] = ()) -> None:
+        """Check that probabilities sum to 1, and the names of alternatives."""
+        value = getattr(self, name)
+        if isinstance(value, dict) and not set(value) <= set(known):
+            raise self._error(name, f"expected probabilities of {', '.join(known)}")
+        total = sum(value.values() if isinstance(value, dict) else value)
+        if abs(total - 1) > 1e-6:
+            raise self._error(name, f"probabilities must sum to 1, they sum to {total:g}")
+
+
+MODES = {
+    "standing": 0.30, "sitting": 0.24, "crouching": 0.12, "kneeling": 0.07,
+    "lunging": 0.07, "kicking": 0.06, "bending": 0.08, "lying": 0.06,
+}  # fmt: skip
+SENSORS = {
+    "kinect_v2": 0.4, "azure_nfov": 0.15, "kinect_v1": 0.2, "kinect_v1_vga": 0.1, "realsense": 0.15,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PeopleConfig(_Section):
+    """Number, poses and size of the people."""
+
+    UNBOUNDED = frozenset({"stature"})
 
     number: tuple[float, ...] = (0.08, 0.50, 0.26, 0.11, 0.05)
     mocap: float = 0.5
-    modes: dict[str, float] = field(
-        default_factory=lambda: {
-            "standing": 0.30, "sitting": 0.24, "crouching": 0.12, "kneeling": 0.07,
-            "lunging": 0.07, "kicking": 0.06, "bending": 0.08, "lying": 0.06,
-        }
-    )  # fmt: skip
+    modes: dict[str, float] = field(default_factory=MODES.copy)
     stature: Range = (1.28, 2.05)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.number) > MAX_PEOPLE + 1:
+            raise self._error("number", f"expected probabilities of at most {MAX_PEOPLE} people")
+        self._check_alternatives("number")
+        self._check_alternatives("modes", MODES)
 
 
 @dataclass(frozen=True)
-class Clothes:
-    """What is worn over the body."""
+class ClothesConfig(_Section):
+    """Clothes and hair."""
 
-    chance: float = 0.75
+    probability: float = 0.75
     thickness: Range = (0.0, 0.035)
     folds: float = 0.5
     skirt: float = 0.08
@@ -50,8 +103,8 @@ class Clothes:
 
 
 @dataclass(frozen=True)
-class Things:
-    """What people hold, carry, and what stands before them."""
+class ObjectsConfig(_Section):
+    """Objects that people hold and carry, and that occlude them."""
 
     held: float = 0.08
     both_hands: float = 0.1
@@ -61,29 +114,29 @@ class Things:
 
 
 @dataclass(frozen=True)
-class Room:
+class RoomConfig(_Section):
     """Walls and furniture."""
+
+    UNBOUNDED = frozenset({"furniture"})
 
     floor: float = 0.95
     back_wall: float = 0.85
     side_wall: float = 0.5
     ceiling: float = 0.4
-    pieces: float = 2.5
+    furniture: float = 2.5
     seat: float = 0.95
     bed: float = 0.4
 
 
 @dataclass(frozen=True)
-class Cameras:
-    """Where the cameras stand and how they are turned."""
+class CamerasConfig(_Section):
+    """Position and orientation of the cameras."""
+
+    UNBOUNDED = frozenset({"views", "height", "distance", "near_distance"})
+    SIGNED = frozenset({"pitch"})
 
     views: int = 2
-    sensors: dict[str, float] = field(
-        default_factory=lambda: {
-            "kinect_v2": 0.4, "azure_nfov": 0.15, "kinect_v1": 0.2, "kinect_v1_vga": 0.1,
-            "realsense": 0.15,
-        }
-    )  # fmt: skip
+    sensors: dict[str, float] = field(default_factory=SENSORS.copy)
     height: Range = (0.3, 2.2)
     distance: Range = (1.5, 5.0)
     near: float = 0.15
@@ -94,10 +147,18 @@ class Cameras:
     pitch: Range = (-0.9, 0.6)
     roll_sigma: float = 0.03
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.views < 1:
+            raise self._error("views", "expected at least 1")
+        self._check_alternatives("sensors", SENSORS)
+
 
 @dataclass(frozen=True)
-class Noise:
-    """How sensors measure."""
+class NoiseConfig(_Section):
+    """Measurement model of the sensors."""
+
+    UNBOUNDED = frozenset({"strength"})
 
     strength: Range = (0.3, 1.6)
     edge_dropout: Range = (0.05, 0.6)
@@ -113,140 +174,79 @@ class Noise:
 
 
 @dataclass(frozen=True)
-class Crops:
-    """How the crop lies around a person, and how often the background is removed."""
+class CropsConfig(_Section):
+    """Errors of the crop's position, and background removal."""
 
-    sideways: float = 0.13
-    nearer: float = 0.1
+    max_offset: float = 0.13
+    depth_bias: float = 0.1
     depth_sigma: float = 0.06
-    removed: float = 0.22
-    frame_removed: float = 0.15
+    background_removed: float = 0.22
+    frame_background_removed: float = 0.15
+
+    def sample(self, joints: NDArray[np.floating], rng: np.random.Generator) -> CropFrame:
+        """A crop around a person's joints (19, 3), optical frame, with the errors of a detector."""
+        centre = joints[INDEX["MiddleSpine"]].astype(np.float64)
+        centre[:2] += rng.uniform(-self.max_offset, self.max_offset, 2)
+        centre[2] += rng.normal(-self.depth_bias, self.depth_sigma)
+        return frame_around(centre)
 
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """All sections."""
+    """All options."""
 
-    people: People = field(default_factory=People)
-    clothes: Clothes = field(default_factory=Clothes)
-    things: Things = field(default_factory=Things)
-    room: Room = field(default_factory=Room)
-    cameras: Cameras = field(default_factory=Cameras)
-    noise: Noise = field(default_factory=Noise)
-    crops: Crops = field(default_factory=Crops)
+    people: PeopleConfig = field(default_factory=PeopleConfig)
+    clothes: ClothesConfig = field(default_factory=ClothesConfig)
+    objects: ObjectsConfig = field(default_factory=ObjectsConfig)
+    room: RoomConfig = field(default_factory=RoomConfig)
+    cameras: CamerasConfig = field(default_factory=CamerasConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    crops: CropsConfig = field(default_factory=CropsConfig)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain lists, numbers and names, as YAML and JSON write them."""
-        plain: dict[str, Any] = _plain(asdict(self))
-        return plain
+        """Nested dictionaries with plain lists, as YAML and JSON write them."""
+        return {
+            section: {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+            for section, values in asdict(self).items()
+        }
 
 
-#: Numbers that are shares or chances: within 0 and 1.
-_CHANCES = {
-    "mocap", "chance", "skirt", "hair", "held", "both_hands", "backpack", "occluder", "table",
-    "floor", "back_wall", "side_wall", "ceiling", "seat", "bed", "near", "aimed", "blotches",
-    "flying", "multipath", "shadow", "median", "removed", "frame_removed", "edge_dropout",
-    "grazing_dropout", "blotch_share", "speckle", "multipath_albedo", "number", "modes", "sensors",
-    "folds",
-}  # fmt: skip
-#: Chances of alternatives: they sum to 1.
-_ALTERNATIVES = {"number", "modes", "sensors"}
-#: The only config that may be negative.
-_SIGNED = {"pitch"}
-_COUNTS = {"views"}
-
-
-def load(path: Path) -> GeneratorConfig:
-    """Read a YAML file of config; what it does not name keeps its default.
+def load(path: Path | None) -> GeneratorConfig:
+    """Read a YAML file; None for the defaults.
 
     Raises:
-        GeneratorConfigError: the file is no YAML mapping, names a knob that does not exist, or gives one a
-            value that it cannot have; says which.
+        GeneratorConfigError: the file is not valid; names file and option.
     """
+    if path is None:
+        return GeneratorConfig()
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise GeneratorConfigError(f"{path} is not YAML: {error}") from error
-    return parse({} if content is None else content, str(path))
+    try:
+        return parse({} if content is None else content)
+    except GeneratorConfigError as error:
+        raise GeneratorConfigError(f"{path}: {error}") from error
 
 
-def parse(content: object, source: str = "config") -> GeneratorConfig:
-    """GeneratorConfig from nested mappings, as :func:`load` does."""
-    made: GeneratorConfig = _section(GeneratorConfig, content, source)
+def parse(content: object) -> GeneratorConfig:
+    """Nested mappings as a configuration.
+
+    Raises:
+        GeneratorConfigError: an option is unknown, or its value is not valid.
+    """
+    if not isinstance(content, Mapping):
+        raise GeneratorConfigError(f"expected a mapping of sections, got {content!r}")
+    for name, section in content.items():
+        if not isinstance(section, Mapping):
+            raise GeneratorConfigError(f"{name}: expected a mapping of options, got {section!r}")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(GeneratorConfig)
+    try:
+        values: Namespace = parser.parse_object(dict(content))
+        made: GeneratorConfig = GeneratorConfig(**vars(parser.instantiate(values)))
+    except GeneratorConfigError:
+        raise
+    except ArgumentError as error:
+        raise GeneratorConfigError(" ".join(str(error).split())) from error
     return made
-
-
-def _section(kind: type, content: object, where: str) -> Any:
-    if not isinstance(content, dict):
-        raise GeneratorConfigError(f"{where}: expected a mapping of config, got {content!r}")
-    hints = get_type_hints(kind)
-    unknown = [str(k) for k in content if k not in hints]
-    if unknown:
-        raise GeneratorConfigError(
-            f"{where}: no knob {', '.join(unknown)}; there are {', '.join(hints)}"
-        )
-    return kind(
-        **{
-            name: _section(hints[name], value, f"{where}: {name}")
-            if is_dataclass(hints[name])
-            else _value(name, hints[name], value, kind, f"{where}: {name}")
-            for name, value in content.items()
-        }
-    )
-
-
-def _value(name: str, hint: Any, value: object, kind: type, where: str) -> Any:
-    made: Any
-    if get_origin(hint) is dict:
-        default = next(f for f in fields(kind) if f.name == name).default_factory
-        assert not isinstance(default, types.NoneType) and callable(default)
-        known = default()
-        if not isinstance(value, dict) or not set(value) <= set(known):
-            raise GeneratorConfigError(
-                f"{where}: expected shares of {', '.join(known)}, got {value!r}"
-            )
-        made = {k: _number(name, v, where) for k, v in value.items()}
-        numbers = list(made.values())
-    elif get_origin(hint) is tuple:
-        pair = get_args(hint)[-1] is not Ellipsis
-        if not isinstance(value, (list, tuple)) or not value or (pair and len(value) != 2):
-            wanted = "[least, most]" if pair else "a list of numbers"
-            raise GeneratorConfigError(f"{where}: expected {wanted}, got {value!r}")
-        made = tuple(_number(name, v, where) for v in value)
-        numbers = list(made)
-        if pair and numbers[0] > numbers[1]:
-            raise GeneratorConfigError(f"{where}: expected [least, most], got {value!r}")
-    else:
-        made = _number(name, value, where)
-        if name in _COUNTS:
-            if made != int(made) or made < 1:
-                raise GeneratorConfigError(
-                    f"{where}: expected a whole number of at least 1, got {value!r}"
-                )
-            made = int(made)
-        return made
-    if name == "number" and len(numbers) > MAX_PEOPLE + 1:
-        raise GeneratorConfigError(
-            f"{where}: chances of at most {MAX_PEOPLE} people, got {value!r}"
-        )
-    if name in _ALTERNATIVES and abs(sum(numbers) - 1) > 1e-6:
-        raise GeneratorConfigError(
-            f"{where}: the shares must sum to 1, they sum to {sum(numbers):g}"
-        )
-    return made
-
-
-def _number(name: str, value: object, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
-        raise GeneratorConfigError(f"{where}: expected a number, got {value!r}")
-    if name in _CHANCES and not 0 <= value <= 1:
-        raise GeneratorConfigError(f"{where}: expected a number from 0 to 1, got {value!r}")
-    if name not in _SIGNED and value < 0:
-        raise GeneratorConfigError(f"{where}: expected no negative number, got {value!r}")
-    return float(value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return list(value) if isinstance(value, tuple) else value

@@ -1,6 +1,6 @@
 """Poses from motion capture, split by clip.
 
-The world is z up; a person's own left is +x when facing -y, as in the body model's rest pose.
+The world is z up; the left of a person who faces -y is +x, as in the body model's rest pose.
 """
 
 from itertools import pairwise
@@ -33,12 +33,12 @@ _NAMES = {
     "LeftFoot": "l_ankle",
 }
 
-#: Every VALIDATION_STRIDE-th clip is validation, never trained on.
+#: Every n-th clip is a validation clip.
 VALIDATION_STRIDE = 8
 
 
 def load_clips(path: Path) -> list[NDArray[np.float32]]:
-    """Read a file of unified 19-joint motions.
+    """Read a file of motions with 19 joints.
 
     Args:
         path: an .npz with ``pos`` (N, 19, 3) metres, y up, ``joints`` and each clip's ``start``.
@@ -61,5 +61,5 @@ def load_clips(path: Path) -> list[NDArray[np.float32]]:
 
 
 def split(clips: list[NDArray[np.float32]], validation: bool) -> list[NDArray[np.float32]]:
-    """The clips of one side of the split; the two sides share no clip."""
+    """Clips of the validation or the training split."""
     return [c for i, c in enumerate(clips) if (i % VALIDATION_STRIDE == 0) == validation]

@@ -1,7 +1,7 @@
-"""Poses from sampled joint angles: what motion capture lacks (sitting, crouching, lying, reaching).
+"""Poses from sampled joint angles: sitting, crouching, lying, reaching and others.
 
-A pose is a stick figure, (19, 3) metres, z up; only its directions matter, since the body model
-brings its own lengths.  An upright person faces -y with the left side at +x.
+A pose is a stick figure, (19, 3) metres, z up; the body model uses only the directions of its
+bones.  An upright person faces -y with the left side at +x.
 """
 
 from collections.abc import Callable
@@ -22,21 +22,20 @@ def _rot(axis: str, degrees: float | list[float]) -> Rotation:
 
 def _arm(rng: np.random.Generator, side: float, reach: float) -> tuple[Array, Array, Array]:
     """Upper arm, forearm and hand directions in the chest frame; ``side`` is +1 for left."""
-    if rng.random() < 0.35:  # hanging, or hands somewhere in front of the body
+    if rng.random() < 0.35:  # hanging, or hands in front of the body
         upper = (_rot("x", rng.normal(-10, 22)) * _rot("y", -side * abs(rng.normal(10, 12)))).apply(
             _DOWN
         )
         flexion = abs(rng.normal(0, 45)) if rng.random() < 0.5 else rng.uniform(0, 130)
     else:
-        while True:  # uniform over the sphere, less what no shoulder reaches
+        while True:  # uniform over the directions that a shoulder can reach
             upper = rng.normal(size=3)
             upper /= np.linalg.norm(upper)
             backwards, inwards = upper[1], -side * upper[0]
             if backwards < 0.5 and inwards < 0.45 + 0.3 * reach and inwards + backwards < 0.6:
                 break
         flexion = rng.uniform(0, 145) if rng.random() < 0.7 else abs(rng.normal(0, 15))
-    # The forearm bends mostly forwards, upwards or inwards: a random hinge, rejected if it would
-    # carry the hand behind the back.
+    # A random hinge axis, rejected if the hand would be behind the back.
     for _ in range(20):
         hinge = np.cross(upper, rng.normal(size=3))
         hinge /= np.linalg.norm(hinge) + 1e-9
@@ -119,7 +118,7 @@ _LEGS: dict[str, Callable[[np.random.Generator], list[tuple[float, float, float,
     "lying": _standing,
 }
 
-#: Ways to pose, see ``synthetic.yaml`` for their shares.
+#: Names of the modes; ``generator.yaml`` has their probabilities.
 MODES: tuple[str, ...] = tuple(_LEGS)
 
 
@@ -156,7 +155,7 @@ def sample(rng: np.random.Generator, mode: str) -> tuple[Array, str]:
         p[name + "Hand"] = p[name + "Wrist"] + 0.09 * hand
         p[name + "Hip"] = pelvis.apply((side * 0.10, 0.0, -0.01))
         flex, abduct, twist, knee = leg
-        # Thighs hang from the pelvis' yaw and roll, not its lean: a bow leaves the legs upright.
+        # The lean of the pelvis does not turn the thighs: the legs stay upright.
         thigh, shin = _leg(side, flex, abduct, twist, float(np.clip(knee, 0, 150)))
         p[name + "Knee"] = p[name + "Hip"] + 0.42 * thigh
         p[name + "Foot"] = p[name + "Knee"] + 0.41 * shin

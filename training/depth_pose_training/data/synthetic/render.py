@@ -24,7 +24,7 @@ class Mesh:
 
 @dataclass(frozen=True)
 class Plane:
-    """An endless wall, floor or ceiling: the points p with normal . p = offset, metres."""
+    """An infinite wall, floor or ceiling: points p with normal . p = offset, metres."""
 
     normal: NDArray[np.float64]
     offset: float
@@ -32,7 +32,7 @@ class Plane:
 
 @dataclass(frozen=True)
 class Viewpoint:
-    """A camera in a z-up world, looking along +y when not turned.
+    """A camera in a z-up world; it looks along +y if pitch and yaw are 0.
 
     Attributes:
         position: (3,) metres.
@@ -50,8 +50,8 @@ class Viewpoint:
     def rotation(self) -> NDArray[np.float64]:
         """(3, 3) from the optical frame (x right, y down, z forward) to the world."""
         level = np.array(((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0)))
-        turn = Rotation.from_euler("z", self.yaw).as_matrix()
-        return turn @ level @ Rotation.from_euler("xz", (self.pitch, self.roll)).as_matrix()
+        rotation = Rotation.from_euler("z", self.yaw).as_matrix()
+        return rotation @ level @ Rotation.from_euler("xz", (self.pitch, self.roll)).as_matrix()
 
     def to_optical(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """World points (..., 3) in this camera's optical frame."""
@@ -59,7 +59,7 @@ class Viewpoint:
 
 
 class Renderer:
-    """Meshes in one acceleration structure; mesh i keeps index i in the answers."""
+    """Meshes in one acceleration structure."""
 
     def __init__(self, meshes: Sequence[Mesh]) -> None:
         self._scene = EmbreeScene()
@@ -81,7 +81,7 @@ class Renderer:
         Args:
             viewpoint: the camera.
             ray_x, ray_y: (H, W).
-            planes: what stands behind and among the meshes.
+            planes: of the scene.
 
         Returns:
             (H, W) float32 z in metres, 0 where nothing is hit, and (H, W) int32 mesh indices, -1
@@ -110,7 +110,7 @@ class Renderer:
         return z.reshape(ray_x.shape), mesh.reshape(ray_x.shape)
 
     def _may_hit(self, viewpoint: Viewpoint, rays: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Which rays pass through a mesh's rectangle: only they need looking up."""
+        """Rays that pass through the bounding rectangle of a mesh."""
         hit = np.zeros(len(rays), bool)
         for box in self._boxes:
             corners = viewpoint.to_optical(box)
@@ -126,7 +126,7 @@ class Renderer:
 
 
 def _corners(vertices: Vertices) -> NDArray[np.float64]:
-    """(8, 3) corners of the box around some vertices."""
+    """(8, 3) corners of the bounding box."""
     ends = np.stack((vertices.min(0), vertices.max(0))).astype(np.float64)
     pick = np.array([(i, j, k) for i in (0, 1) for j in (0, 1) for k in (0, 1)])
     return np.stack([ends[pick[:, axis], axis] for axis in range(3)], axis=-1)

@@ -1,8 +1,7 @@
-"""From a stick figure to the body model's bone rotations.
+"""Bone rotations of the body model from a stick figure.
 
-Each bone gets a world rotation that carries its rest direction onto the figure's.  Two directions
-are matched where there are two: a limb's hinge (elbow, knee) keeps its side, the trunk its
-left-right axis.
+Each bone gets the world rotation from its rest direction to the direction in the figure.  Limbs
+also keep the side of their hinge (elbow, knee), and the trunk its left-right axis.
 """
 
 from collections.abc import Sequence
@@ -52,7 +51,7 @@ def _twist(axis: Array, angle: Array) -> Array:
 
 @dataclass(frozen=True)
 class Details:
-    """What a stick figure does not say; two sides are left and right.
+    """Rotations that a stick figure does not define; axis 1 is (left, right).
 
     Attributes:
         head_turn: (B,) radians about the vertical.
@@ -70,7 +69,7 @@ class Details:
 
     @classmethod
     def sample(cls, n: int, rng: np.random.Generator) -> "Details":
-        """For n unrelated poses."""
+        """Random details of n poses."""
         open_hand = rng.random((n, 2)) < 0.5
         curl = np.where(open_hand, rng.uniform(0, 0.4, (n, 2)), rng.uniform(0.4, 1.4, (n, 2)))
         return cls(
@@ -82,8 +81,8 @@ class Details:
         )
 
     @classmethod
-    def still(cls, n: int) -> "Details":
-        """The same relaxed ones n times: for motions, in which they must not jump about."""
+    def relaxed(cls, n: int) -> "Details":
+        """The same relaxed details for the n poses of a motion."""
         return cls(
             np.zeros(n), np.zeros((n, 2)), np.zeros((n, 2, 3)), np.full((n, 2), 0.3),
             np.zeros((n, 2)),
@@ -91,7 +90,7 @@ class Details:
 
 
 class Retargeter:
-    """Turns stick figures into bone rotations of one rig.
+    """Computes bone rotations of one rig from stick figures.
 
     Args:
         bones: the rig's bone names.
@@ -107,7 +106,7 @@ class Retargeter:
             figure: (B, 19, 3) stick figures, z up.
             rest: (B, 19, 3) joints of each body at rest.
             heads: (B, bones, 3) bone heads at rest.
-            details: what the figures do not say.
+            details: of the poses.
 
         Returns:
             (B, bones, 3, 3).

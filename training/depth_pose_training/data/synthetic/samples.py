@@ -1,4 +1,4 @@
-"""What the networks learn from: person-centred crops, and whole frames for the person detector."""
+"""Rendered training samples: person-centred crops, and whole frames for the person detector."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -11,29 +11,28 @@ from numpy.typing import NDArray
 from depth_pose_ros.core import crops
 from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.core.skeleton import FLIP_INDEX, NUM_JOINTS
-from depth_pose_training.data.records import (
+from depth_pose_training.data.shards import (
     HIDDEN,
     OUTSIDE,
     VISIBLE,
     CropSample,
     FrameSample,
-    crop_around,
-    usable,
+    enough_visible,
 )
 from depth_pose_training.data.synthetic.bodies import Body, BodyModel
-from depth_pose_training.data.synthetic.clothes import Tailor
+from depth_pose_training.data.synthetic.clothes import ClothingSampler
 from depth_pose_training.data.synthetic.config import GeneratorConfig
 from depth_pose_training.data.synthetic.poses import sample as sample_figure
 from depth_pose_training.data.synthetic.retarget import Details
-from depth_pose_training.data.synthetic.scene import Person, Scene, views
+from depth_pose_training.data.synthetic.scene import Person, Scene, sample_views
 from depth_pose_training.data.synthetic.sensor import measure
 
 Array = NDArray[np.float64]
-#: The deepest a joint lies under its own skin, metres.
-_FLESH = 0.22
-#: The farthest that any of the sensors sees, metres.
-_REACH = 12.0
-#: Focal lengths of whole frames, pixels: coarse, because the detector needs no more.
+#: Maximum depth of a joint below the surface, metres.
+_MAX_JOINT_DEPTH = 0.22
+#: Maximum range of the sensors, metres.
+_MAX_RANGE = 12.0
+#: Focal lengths of whole frames, pixels: the low resolution of the detector.
 FRAME_FOCAL = (95.0, 125.0)
 
 
@@ -42,8 +41,8 @@ def _visibility(person: Person, index: int, scene: Scene, camera: Camera) -> NDA
     rays = person.joints / person.joints[:, 2:]
     z, mesh = scene.cast(rays[:, None, 0], rays[:, None, 1])
     below = person.joints[:, 2] - z[:, 0]
-    seen = (mesh[:, 0] == index) & (below < _FLESH)
-    # A limb may be nearer than its joint's depth allows only if another part of the body hides it.
+    seen = (mesh[:, 0] == index) & (below < _MAX_JOINT_DEPTH)
+    # A surface far in front of the joint is another part of the body that hides it.
     out = np.where(seen, VISIBLE, HIDDEN).astype(np.uint8)
     inside = (
         (uv[:, 0] >= 0) & (uv[:, 0] < camera.width) & (uv[:, 1] >= 0) & (uv[:, 1] < camera.height)
@@ -52,14 +51,21 @@ def _visibility(person: Person, index: int, scene: Scene, camera: Camera) -> NDA
     return out
 
 
-def _look(
+def _visibilities(scene: Scene) -> NDArray[np.uint8]:
+    """(P, 19) of all people, as :attr:`FrameSample.visible`."""
+    camera = scene.sensor.camera
+    rows = [_visibility(p, i, scene, camera) for i, p in enumerate(scene.people)]
+    return np.array(rows, dtype=np.uint8).reshape(-1, NUM_JOINTS)
+
+
+def _render(
     scene: Scene, camera: Camera, columns: NDArray[Any], rows: NDArray[Any]
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """(H, W) true depth in metres, 0 where nothing is in reach, and meshes at a camera's pixels."""
+    """(H, W) true depth in metres, 0 beyond the range, and mesh indices at a camera's pixels."""
     z, mesh = scene.cast(
         *np.meshgrid((columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy)
     )
-    z[z > _REACH] = 0
+    z[z > _MAX_RANGE] = 0
     return z, mesh
 
 
@@ -70,27 +76,29 @@ def _crop_depth(
     config: GeneratorConfig,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """(216, 176) metres as this scene's sensor would deliver them to the crop.
+    """(216, 176) measured depth in metres.
 
-    On the sensor's own pixels, those nearest to the crop's, as :func:`depth_pose_ros.core.crops.cut`
-    takes them: otherwise images and labels would be a part of a pixel apart.
+    Rendered at the sensor pixels that :func:`depth_pose_ros.core.crops.cut` samples, so that images
+    and labels agree to a fraction of a pixel.
     """
     camera = scene.sensor.camera
     ray_x = frame.ray_x + frame.step * np.arange(crops.WIDTH)
     ray_y = frame.ray_y + frame.step * np.arange(crops.HEIGHT)
     u, column = np.unique(np.rint(ray_x * camera.fx + camera.cx), return_inverse=True)
     v, row = np.unique(np.rint(ray_y * camera.fy + camera.cy), return_inverse=True)
-    z, mesh = _look(scene, camera, u, v)
+    z, mesh = _render(scene, camera, u, v)
     z[:, (u < 0) | (u > camera.width - 1)] = 0
     z[(v < 0) | (v > camera.height - 1)] = 0
     out = measure(z, scene.sensor.kind, max(frame.step, 1 / camera.fx), rng, config.noise)
     if keep is not None:
-        out[~_kept(mesh, keep, rng)] = 0
+        out[~_segmentation_mask(mesh, keep, rng)] = 0
     return np.ascontiguousarray(out[np.ix_(row, column)])
 
 
-def _kept(mesh: NDArray[np.int32], keep: list[int], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """A segmenter's mask of some people: now and then a pixel too wide or too narrow."""
+def _segmentation_mask(
+    mesh: NDArray[np.int32], keep: list[int], rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Mask of some meshes with errors of a segmentation: sometimes a pixel too wide or narrow."""
     mask: NDArray[Any] = np.isin(mesh, keep).astype(np.uint8)
     kind = rng.integers(4)
     if kind == 0:
@@ -101,19 +109,23 @@ def _kept(mesh: NDArray[np.int32], keep: list[int], rng: np.random.Generator) ->
 
 
 def _crop(
-    scene: Scene, i: int, seen: NDArray[np.uint8], config: GeneratorConfig, rng: np.random.Generator
+    scene: Scene,
+    i: int,
+    visible: NDArray[np.uint8],
+    config: GeneratorConfig,
+    rng: np.random.Generator,
 ) -> CropSample:
     person = scene.people[i]
-    frame = crop_around(person.joints, config.crops, rng)
+    frame = config.crops.sample(person.joints, rng)
     keep: list[int] | None = None
-    if rng.random() < config.crops.removed:
+    if rng.random() < config.crops.background_removed:
         keep = [i] if rng.random() < 0.6 else list(range(len(scene.people)))
     z = _crop_depth(scene, frame, keep, config, rng)
     return CropSample(
         crops.relative_millimetres(z, frame),
         frame.as_array(),
         person.joints.astype(np.float32),
-        seen,
+        visible,
         person.mode,
         keep is not None,
     )
@@ -126,7 +138,7 @@ def _frame(
     rng: np.random.Generator,
     focal: tuple[float, float] = FRAME_FOCAL,
 ) -> FrameSample:
-    """The whole image on the sensor's rays, scaled to a focal length within ``focal``, pixels."""
+    """The whole image, scaled to a random focal length within ``focal`` pixels."""
     full = scene.sensor.camera
     scale = rng.uniform(*focal) / full.fx
     camera = Camera(
@@ -137,21 +149,21 @@ def _frame(
         int(full.width * scale),
         int(full.height * scale),
     )
-    z, mesh = _look(scene, camera, np.arange(camera.width), np.arange(camera.height))
+    z, mesh = _render(scene, camera, np.arange(camera.width), np.arange(camera.height))
     depth = measure(z, scene.sensor.kind, 1 / camera.fx, rng, config.noise)
-    if rng.random() < config.crops.frame_removed:
-        depth[~_kept(mesh, list(range(len(scene.people))), rng)] = 0
+    if rng.random() < config.crops.frame_background_removed:
+        depth[~_segmentation_mask(mesh, list(range(len(scene.people))), rng)] = 0
     joints = np.array([p.joints for p in scene.people], dtype=np.float32).reshape(-1, NUM_JOINTS, 3)
     return FrameSample(depth, camera, joints, visible)
 
 
 class Generator:
-    """Endless streams of scenes' samples.
+    """Renders endless samples of random scenes.
 
     Args:
         clips: motion-capture clips to draw poses from, each (T, 19, 3), z up.
-        pool: how many bodies are shaped and posed in one batch.
-        config: see ``synthetic.yaml``.
+        pool: number of bodies that are posed in one batch.
+        config: see ``generator.yaml``.
     """
 
     def __init__(
@@ -164,12 +176,12 @@ class Generator:
         if not clips and self.config.people.mocap > 0:
             raise ValueError("no motion-capture clips to draw poses from")
         self._clips = clips
-        # Every clip counts by the root of its length: long ones do not drown the rest.
+        # The probability of a clip is proportional to the square root of its length.
         weight = np.sqrt([len(c) for c in clips])
         self._weights = weight / weight.sum()
         self._pool = pool
         self._model = BodyModel()
-        self._tailor = Tailor(self._model, self.config.clothes)
+        self._clothing = ClothingSampler(self._model, self.config.clothes)
 
     def _figure(self, rng: np.random.Generator) -> tuple[Array, str]:
         people = self.config.people
@@ -190,37 +202,30 @@ class Generator:
             yield from zip(posed, modes, strict=True)
 
     def scenes(self, seed: int | Sequence[int]) -> Iterator[tuple[Scene, np.random.Generator]]:
-        """View after view, some of the same scene, each with the generator of its random choices;
-        the same seed gives the same."""
+        """All views of random scenes, each with the random generator; the same seed gives the same
+        views."""
         rng = np.random.default_rng(seed)
         bodies = self._bodies(rng)
         number = self.config.people.number
         while True:
             n = int(rng.choice(len(number), p=number))
-            for scene in views(list(islice(bodies, n)), self._tailor, self.config, rng):
+            for scene in sample_views(list(islice(bodies, n)), self._clothing, self.config, rng):
                 yield scene, rng
 
     def stream(self, seed: int | Sequence[int]) -> Iterator[tuple[list[CropSample], FrameSample]]:
-        """The samples of view after view; the same seed gives the same samples."""
+        """Crops and whole frame of each view; the same seed gives the same samples."""
         for scene, rng in self.scenes(seed):
-            seen = [
-                _visibility(p, i, scene, scene.sensor.camera) for i, p in enumerate(scene.people)
-            ]
+            visible = _visibilities(scene)
             made = [
-                _crop(scene, i, seen[i], self.config, rng)
-                for i in range(len(scene.people))
-                if usable(scene.people[i].joints, seen[i])
+                _crop(scene, i, visible[i], self.config, rng)
+                for i, person in enumerate(scene.people)
+                if enough_visible(person.joints, visible[i])
             ]
-            visible = np.array(seen, dtype=np.uint8).reshape(-1, NUM_JOINTS)
             yield made, _frame(scene, visible, self.config, rng)
 
     def frames(
         self, seed: int | Sequence[int], focal: tuple[float, float]
     ) -> Iterator[FrameSample]:
-        """Whole frames only, of focal lengths within ``focal`` pixels."""
+        """Whole frames only, with focal lengths within ``focal`` pixels."""
         for scene, rng in self.scenes(seed):
-            seen = [
-                _visibility(p, i, scene, scene.sensor.camera) for i, p in enumerate(scene.people)
-            ]
-            visible = np.array(seen, dtype=np.uint8).reshape(-1, NUM_JOINTS)
-            yield _frame(scene, visible, self.config, rng, focal)
+            yield _frame(scene, _visibilities(scene), self.config, rng, focal)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_pose_ros.core.camera import Camera
-from depth_pose_training.data.synthetic.config import Noise
+from depth_pose_training.data.synthetic.config import NoiseConfig
 
 Depth = NDArray[np.float32]
 
@@ -36,22 +36,21 @@ SENSORS = (
     Sensor("kinect_v1_vga", Camera(571, 571, 319.5, 239.5, 640, 480), "structured"),
     Sensor("realsense", Camera(385, 385, 319.5, 239.5, 640, 480), "structured"),
 )
-#: Metres between neighbouring pixels that make a depth edge.
-_JUMP = 0.08
-#: Grid for multipath, which is smooth: a cell every so many pixels; from cells that far away, this
-#: many drawn.
+#: Depth difference of neighbouring pixels at an edge, metres.
+_EDGE_STEP = 0.08
+#: Grid of the multipath model: pixels per cell, maximum distance in cells, number of samples.
 _COARSE, _REACH, _BOUNCES = 8, 9, 16
 
 
 def _edges(z: Depth, step: float) -> NDArray[np.bool_]:
-    """Pixels beside a depth jump."""
+    """Pixels at depth edges."""
     kernel = np.ones((3, 3), np.uint8)
     spread = cv2.dilate(z, kernel) - cv2.erode(z, kernel)
     return np.asarray(spread > step)
 
 
 def _displaced(z: Depth, rng: np.random.Generator, pixels: float) -> Depth:
-    """Pixels read from a neighbour: the ragged outline of structured light."""
+    """Shift pixels at random: the ragged outlines of structured light."""
     h, w = z.shape
     size = (max(2, int(w / 2.5)), max(2, int(h / 2.5)))
     shift = [
@@ -65,14 +64,14 @@ def _displaced(z: Depth, rng: np.random.Generator, pixels: float) -> Depth:
 
 
 def _blotches(shape: tuple[int, int], rng: np.random.Generator, share: float) -> NDArray[np.bool_]:
-    """Connected patches that cover about ``share`` of an image."""
+    """Connected patches that cover ``share`` of an image."""
     coarse = rng.normal(size=(max(2, shape[0] // 9), max(2, shape[1] // 9))).astype(np.float32)
     field = cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)
     return np.asarray(field > np.quantile(field, 1 - share))
 
 
 def edge_faults(z: Depth, chance: Depth, step: float) -> NDArray[np.bool_]:
-    """Where a time-of-flight sensor typically returns nothing: depth edges and grazing surfaces.
+    """Pixels without a return of a time-of-flight sensor: depth edges and grazing surfaces.
 
     Args:
         z: (H, W) metres, 0 where there is nothing.
@@ -85,19 +84,18 @@ def edge_faults(z: Depth, chance: Depth, step: float) -> NDArray[np.bool_]:
 
 
 def multipath(z: Depth, step: float, albedo: float, rng: np.random.Generator) -> Depth:
-    """How much farther surfaces seem when light also reaches them by way of their neighbours.
+    """Depth bias of a time-of-flight sensor by multipath interference.
 
-    One bounce between Lambertian surfaces: a pixel at p gets, beside its own light, some from
-    points q around it.  That light's way is |q| + |q - p| instead of |p|; its share is the form
-    factor between both, times the albedo, times how much brighter q is lit.  A time-of-flight
-    sensor measures about the mean: hollows (floor and wall, arm and trunk) bulge away from it by
-    up to some centimetres, planes stay planes.
+    One bounce between Lambertian surfaces: a pixel at p receives direct light and light from points
+    q around it.  The path of the latter is |q| + |q - p| instead of |p|; its share is the form
+    factor of both, times the albedo, times the ratio of their illumination.  The sensor measures
+    about the mean: concave corners appear up to some centimetres farther away, planes stay planes.
 
     Args:
         z: (H, W) metres, 0 where there is nothing.
         step: tangent of the angle between neighbouring pixels' rays.
         albedo: of all surfaces.
-        rng: chooses the points q, a few for the whole image.
+        rng: samples the points q.
 
     Returns:
         (H, W) metres to add, from 0 to 0.15.
@@ -114,7 +112,7 @@ def multipath(z: Depth, step: float, albedo: float, rng: np.random.Generator) ->
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True) + 1e-12
     normals *= -np.sign((normals * points).sum(-1, keepdims=True))  # towards the camera
     excess, light = np.zeros(coarse.shape), np.ones(coarse.shape)
-    cells = (2 * _REACH + 1) ** 2 / _BOUNCES  # that each point q stands for
+    cells = (2 * _REACH + 1) ** 2 / _BOUNCES  # per sample
     for _ in range(_BOUNCES):
         shift = tuple(int(v) for v in rng.integers(-_REACH, _REACH + 1, 2))
         q, facing, way = (np.roll(a, shift, (0, 1)) for a in (points, normals, own))
@@ -133,25 +131,25 @@ def multipath(z: Depth, step: float, albedo: float, rng: np.random.Generator) ->
 
 
 def measure(
-    z: Depth, kind: str, step: float, rng: np.random.Generator, config: Noise | None = None
+    z: Depth, kind: str, step: float, rng: np.random.Generator, config: NoiseConfig | None = None
 ) -> Depth:
-    """What a sensor reports for a true depth image.
+    """Measured depth image of a sensor for a true one.
 
     Args:
         z: (H, W) float32 metres, 0 where there is nothing.
         kind: "tof" or "structured".
         step: tangent of the angle between neighbouring pixels' rays (1 / focal length).
-        rng: of all random choices.
-        config: see ``synthetic.yaml``.
+        rng: random generator.
+        config: see ``generator.yaml``.
 
     Returns:
         (H, W) float32 metres, whole millimetres, 0 where missing.
     """
-    config = config or Noise()
+    config = config or NoiseConfig()
     out = z.copy()
     strength = rng.uniform(*config.strength)
     structured = kind == "structured"
-    true_edges = _edges(z, _JUMP)
+    true_edges = _edges(z, _EDGE_STEP)
     if structured:
         out = _displaced(out, rng, 0.7 * strength)
         sigma = 0.0012 + 0.0019 * np.square(np.maximum(out - 0.4, 0))
@@ -161,14 +159,14 @@ def measure(
         if rng.random() < 0.5:
             out = _displaced(out, rng, 0.25 * strength)
         sigma = 0.001 + 0.0006 * np.square(out)
-        edge = _edges(out, _JUMP)
-        flying = edge & _chance(z, config.flying * strength, rng) & (out > 0)
+        edge = _edges(out, _EDGE_STEP)
+        flying = edge & _random_mask(z, config.flying * strength, rng) & (out > 0)
         out = np.where(flying, cv2.blur(out, (3, 3)), out)
     noise = rng.standard_normal(z.shape, dtype=np.float32)
     out = out + noise * (sigma * np.float32(strength))
     missing = z <= 0
     # Depth edges drop out; structured light casts a shadow to one side of the nearer surface.
-    missing |= true_edges & _chance(z, rng.uniform(*config.edge_dropout), rng)
+    missing |= true_edges & _random_mask(z, rng.uniform(*config.edge_dropout), rng)
     if structured and rng.random() < config.shadow:
         reach = int(rng.integers(2, 7))
         shifted = np.roll(z, reach, axis=1)
@@ -176,11 +174,11 @@ def measure(
     # Grazing surfaces return little light.
     dy, dx = np.gradient(z)
     steep = dx * dx + dy * dy > np.square(rng.uniform(4, 12) * step * z)  # 76 to 85 degrees
-    missing |= steep & _chance(z, rng.uniform(*config.grazing_dropout), rng)
-    # Dark cloth, hair, glass: patches without return.
+    missing |= steep & _random_mask(z, rng.uniform(*config.grazing_dropout), rng)
+    # Patches without return: dark cloth, hair, glass.
     if rng.random() < config.blotches:
         missing |= _blotches(z.shape, rng, rng.uniform(*config.blotch_share))
-    missing |= _chance(z, rng.choice(config.speckle), rng)
+    missing |= _random_mask(z, rng.choice(config.speckle), rng)
     if structured:
         # Disparity steps: 1/8 pixel at a 75 mm baseline and f = 575 px.
         quantum = np.square(out) / (575 * 0.075 * 8)
@@ -191,6 +189,6 @@ def measure(
     return out.astype(np.float32)
 
 
-def _chance(z: Depth, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """True at a share of the pixels, independently."""
+def _random_mask(z: Depth, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """True at a random share of the pixels."""
     return np.asarray(rng.random(z.shape, dtype=np.float32) < share)

@@ -1,4 +1,4 @@
-"""K2HGD's joints without images, as a later method ships them in MATLAB files."""
+"""K2HGD's joints without images, as MATLAB files of a later method contain them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_pose_ros.core.skeleton import JOINTS
-from depth_pose_training.data.datasets.base import DatasetError
+from depth_pose_training.data.datasets import DatasetError
 from depth_pose_training.data.datasets.k2hgd import K2HGD_ROWS
-from depth_pose_training.data.datasets.matlab import read_matrix
+from depth_pose_training.data.datasets.utd_mhad import read_matrix
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class K2hgdAnnotations:
     """Joints in pixels, without images.
 
     Attributes:
-        pixels: (N, 19, 2) float64, (u, v), rows of a skeleton in our order.
-        boxes: (N, 4) float64, the person's box as shipped.
+        pixels: (N, 19, 2) float64, (u, v) of the joints in this project's order.
+        boxes: (N, 4) float64, bounding box of the person.
     """
 
     pixels: NDArray[np.float64]
@@ -28,11 +28,7 @@ class K2hgdAnnotations:
 
     @classmethod
     def read(cls, root: str | Path) -> "K2hgdAnnotations":
-        """Read ``k2hpd_keypoints_train.mat`` and ``k2hpd_bndbox_train.mat``.
-
-        Raises:
-            DatasetError: a file is missing or holds something else.
-        """
+        """Read ``k2hpd_keypoints_train.mat`` and ``k2hpd_bndbox_train.mat``."""
         raw = _matrix(Path(root) / "k2hpd_keypoints_train.mat", "keypointsTrain", (19, 2))
         boxes = _matrix(Path(root) / "k2hpd_bndbox_train.mat", "bndbox", (4,))
         if len(raw) != len(boxes):
