@@ -1,4 +1,4 @@
-"""Generates the underlay's tf2_msgs with the wheels' rosidl, into the environment."""
+"""Builds the underlay's tf2_msgs with rosidl from PyPI and installs it into the environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ _BUILD = ROOT / "build" / "tf2_msgs"
 
 
 def build_tf2_msgs(venv: Path, env: dict[str, str]) -> None:
-    """Raises SetupError: no C compiler, no Python headers, or the build failed."""
+    """Build and install tf2_msgs if its sources have changed.
+
+    Raises:
+        SetupError: the C compiler or the Python headers are missing, or the build failed.
+    """
     stamp = venv / "share" / "tf2_msgs" / ".generated_from"
     sources = [p for p in _SOURCE.rglob("*") if p.is_file()]
     value = fingerprint([*sources, ROOT / "requirements" / "ros.txt"])
@@ -52,6 +56,6 @@ def _check_tools(python: str, env: dict[str, str]) -> None:
         missing.append(f"{include}/Python.h")
     if missing:
         raise SetupError(
-            f"generating the message on /tf needs {', '.join(missing)}, which this machine lacks.  "
+            f"building tf2_msgs requires {', '.join(missing)}, which are missing.  "
             "On Debian and Ubuntu: sudo apt install build-essential python3-dev"
         )

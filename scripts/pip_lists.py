@@ -1,4 +1,4 @@
-"""What pip is asked to install."""
+"""The requirements passed to pip."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ TORCH = next(
 )
 _LISTS = ("run", "fast", "dev", "training")
 
-# What a distribution brings by its own packages; its compiled modules fit its own numpy only.
+# Provided by a distribution's packages, whose compiled modules require its version of numpy.
 _FROM_DISTRIBUTION = {"numpy": "numpy", "opencv-python-headless": "cv2", "pyyaml": "yaml"}
 
 
 def pinned() -> list[str]:
-    """pip's arguments where ROS comes from PyPI."""
+    """pip's arguments if ROS is installed from PyPI."""
     return [a for name in ("ros", *_LISTS) for a in ("-r", str(FOLDER / f"{name}.txt"))]
 
 
 def beside_distribution(python: str, env: dict[str, str], folder: Path) -> list[str]:
-    """pip's arguments in an environment on top of a distribution.
+    """pip's arguments in an environment on top of a ROS distribution.
 
-    Only PyTorch keeps its version: the others must fit what the distribution has, above all its
-    numpy, which stays as it is.
+    Only PyTorch has a fixed version.  The others must be compatible with the distribution's
+    packages; its numpy is not replaced.
 
     Args:
         python: the environment's interpreter.
-        folder: where the lists that pip reads are written.
+        folder: where the requirements and constraints files are written.
     """
-    have = _versions(python, env)
-    lines = [TORCH] if "torch" not in have else []
+    installed = _versions(python, env)
+    lines = [TORCH] if "torch" not in installed else []
     for name in _LISTS:
         for line in (FOLDER / f"{name}.txt").read_text().splitlines():
             package = re.match(r"[A-Za-z0-9_-]+", line)
-            if package and package[0] != "torch" and package[0] not in have:
+            if package and package[0] != "torch" and package[0] not in installed:
                 lines.append(package[0])
-    wanted, limits = folder / "requirements.txt", folder / "constraints.txt"
-    wanted.write_text("\n".join(dict.fromkeys(lines)) + "\n")
-    limits.write_text(f"numpy=={have['numpy']}\n" if "numpy" in have else "")
-    return ["-r", str(wanted), "-c", str(limits)]
+    requirements, constraints = folder / "requirements.txt", folder / "constraints.txt"
+    requirements.write_text("\n".join(dict.fromkeys(lines)) + "\n")
+    constraints.write_text(f"numpy=={installed['numpy']}\n" if "numpy" in installed else "")
+    return ["-r", str(requirements), "-c", str(constraints)]
 
 
 def _versions(python: str, env: dict[str, str]) -> dict[str, str]:
-    """Versions of those of the distribution's packages that can be imported."""
+    """Versions of the distribution's packages that can be imported."""
     modules = {**_FROM_DISTRIBUTION, "torch": "torch"}
     code = f"""
 import importlib, json

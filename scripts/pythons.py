@@ -1,4 +1,4 @@
-"""Which Python the environment is made from: the sourced distribution's, or any fitting one."""
+"""Selects the Python of the environment: the sourced distribution's, or a supported one."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-OLDEST, NEWEST = (3, 10), (3, 12)  # what PyPI's ROS wheels are built for
+OLDEST, NEWEST = (3, 10), (3, 12)  # supported by PyPI's ROS wheels
 RANGE = "3.10 to 3.12"
 
 
 class SetupError(Exception):
-    """What is wrong with this machine, and what to do about it."""
+    """Setup failed; the message says why and how to correct it."""
 
 
 class Base(NamedTuple):
-    """What the environment is made from.
+    """The Python that the environment is created from.
 
     Attributes:
         python: path of the interpreter.
         version: such as "3.11".
-        distribution: ROS_DISTRO where one is sourced, else None (ROS then comes from PyPI).
+        distribution: ROS_DISTRO if one is sourced; else None, and ROS is installed from PyPI.
     """
 
     python: str
@@ -32,20 +32,20 @@ class Base(NamedTuple):
 
 
 def find_base(present: Path | None) -> Base:
-    """Look for a Python.
+    """Find a supported Python.
 
     Args:
-        present: the interpreter of an environment for PyPI's wheels, which is kept if it fits.
+        present: the interpreter of an existing environment, preferred if supported.
 
     Raises:
-        SetupError: no fitting Python, or a machine that PyPI has no ROS for.
+        SetupError: no supported Python, or no ROS on PyPI for this platform.
     """
     distribution = os.environ.get("ROS_DISTRO") if "AMENT_PREFIX_PATH" in os.environ else None
     if distribution:
         return _of_distribution(distribution)
     if not (sys.platform == "linux" and platform.machine() == "x86_64"):
         raise SetupError(
-            f"PyPI has ROS 2 for Linux on x86-64 only, and this is {sys.platform} on "
+            f"PyPI has ROS 2 for Linux on x86-64 only, not for {sys.platform} on "
             f"{platform.machine()}: install a ROS 2 distribution and source its setup file"
         )
     wanted = os.environ.get("PYTHON")
@@ -59,7 +59,7 @@ def find_base(present: Path | None) -> Base:
             return Base(found[0], found[1], None)
         seen.append(f"{name} is {found[1]}" if found else f"no {name}")
     raise SetupError(
-        f"Python {RANGE} is needed, found: {', '.join(seen)}.  Install one, and name it if it is "
+        f"Python {RANGE} is required, found: {', '.join(seen)}.  Install one, and name it if it is "
         "not on the PATH: make setup PYTHON=/path/to/python3.12"
     )
 
@@ -78,7 +78,7 @@ def _of_distribution(distribution: str) -> Base:
 
 
 def _probe(name: str, statement: str = "") -> tuple[str, str] | None:
-    """Path and version of an interpreter outside any venv, or None where it does not work."""
+    """Path and version of an interpreter outside any venv, or None if it fails."""
     code = (
         f"{statement}\nimport sys\n"
         "print(getattr(sys, '_base_executable', sys.executable))\n"

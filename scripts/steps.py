@@ -1,4 +1,4 @@
-"""Running a step of the set-up: quiet when it works, with the end of its log when not."""
+"""Runs the steps of the setup; prints the end of the log if a step fails."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(what: str, command: list[str], env: dict[str, str]) -> None:
     """Run a command with its output in the log.
 
     Raises:
-        SetupError: it failed; the message has the last lines of its output.
+        SetupError: the command failed; the message has the last lines of its output.
     """
     say(what)
     with LOG.open("ab") as log:
@@ -33,11 +33,11 @@ def run(what: str, command: list[str], env: dict[str, str]) -> None:
         lines = LOG.read_bytes()[start:].decode(errors="replace").splitlines()
         lines = [line for line in lines if not line.startswith("Requirement already satisfied")]
         tail = "\n".join(f"    {line[:_WIDTH]}" for line in lines[-_TAIL:])
-        raise SetupError(f"{what}: failed with exit code {code}\n{tail}\n  (all of it: {LOG})")
+        raise SetupError(f"{what}: failed with exit code {code}\n{tail}\n  (full log: {LOG})")
 
 
 def fingerprint(paths: list[Path], *more: str) -> str:
-    """A hash of files' contents and of some words."""
+    """Hash of the contents of files and of strings."""
     digest = hashlib.sha256("\n".join(more).encode())
     for path in sorted(paths):
         digest.update(f"\n{path.relative_to(ROOT)}\n".encode() + path.read_bytes())

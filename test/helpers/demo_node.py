@@ -1,9 +1,9 @@
-"""Runs the demo with the real node but a fake estimator: for tests, as a script of its own.
+"""Runs the demo with the real node and a fake estimator, as a child process of tests.
 
 python demo_node.py demo <the demo's arguments>   the demo, with this file as its node
 python demo_node.py node --ros-args ...           that node
-python demo_node.py no-model --ros-args ...       the node where the weights are missing
-python demo_node.py dies --ros-args ...           a node that ends at once
+python demo_node.py no-model --ros-args ...       the node without weights
+python demo_node.py dies --ros-args ...           a node that exits at once
 """
 
 import sys
@@ -18,7 +18,7 @@ from helpers.poses import standing
 
 
 class BlobEstimator:
-    """Stands a fixed skeleton into the nearest thing in view, if there is something near."""
+    """Returns a fixed skeleton at the median pixel nearer than 2.5 m."""
 
     def estimate(self, depth, camera):
         near = np.argwhere((depth > 0) & (depth < 2.5))

@@ -1,11 +1,11 @@
-"""A small moving scene for the demo's tests: whole millimetres, holes, nothing random."""
+"""A small moving scene for the tests of the demo."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from depth_pose_ros.core.camera import Camera
 
-#: Kinect v2's view in few pixels.
+#: Field of view of a Kinect v2 at a quarter of its resolution.
 CAMERA = Camera(fx=91.0, fy=91.5, cx=63.5, cy=52.25, width=128, height=106)
 CAMERA_YAML = "fx: 91.0\nfy: 91.5\ncx: 63.5\ncy: 52.25\nwidth: 128\nheight: 106\n"
 

@@ -4,6 +4,3 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the package training_helpers/
-sys.path.extend(
-    str(p) for p in Path(__file__).parent.iterdir() if p.is_dir()
-)  # TODO: no test imports a test
