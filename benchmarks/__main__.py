@@ -1,6 +1,6 @@
-"""All benchmarks, one after the other: ``python -m benchmarks --help``.
+"""All benchmarks: ``python -m benchmarks --help``.
 
-Each runs in a process of its own, so that none finds another's threads or memory.
+Each runs in a process of its own, without the threads and memory of the others.
 """
 
 import argparse
@@ -15,18 +15,18 @@ from typing import Any, get_args
 
 from benchmarks import report
 from benchmarks.settings import ROOT, NotMeasured, Settings
-from depth_pose_ros.core.backends.backend import Backend
+from depth_pose_ros.core.backends.backend import BackendName
 
-NAMES = ("machine", "stages", "estimate", "mediapipe_pose", "chain", "peers", "node_load")
+NAMES = ("machine", "stages", "estimate", "chain", "peers", "node_load")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; 1 where a benchmark failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes")
+    parser.add_argument("--quick", action="store_true", help="short runs, to check that it works")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--backend", choices=get_args(Backend), default="auto")
+    parser.add_argument("--backend", choices=get_args(BackendName), default="auto")
     parser.add_argument("--model", help="weights by name or path (default: the shipped ones)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench.json")
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in args.only:
         print(f"{name} ...", file=sys.stderr, flush=True)
         results[name] = in_process(name, sys.argv[1:] if argv is None else argv)
-    document = {**report.keys(results), "reasons": report.reasons(results), "details": results}
+    document = {**report.goals(results), "reasons": report.reasons(results), "details": results}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(document, indent=1) + "\n")
     print(report.table(results), f"\n{args.out}")
@@ -57,7 +57,7 @@ def work(name: str, settings: Settings) -> dict[str, Any]:
 
 
 def in_process(name: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """One benchmark in a fresh process; its failure is a result, and does not end the others."""
+    """One benchmark in a new process; its failure is reported and does not end the others."""
     command = [sys.executable, "-m", "benchmarks", *arguments, "--worker", name]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     if done.returncode != 0:

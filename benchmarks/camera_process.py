@@ -1,8 +1,8 @@
-"""A camera and a listener in one process, beside the node's: run by :mod:`benchmarks.node_load`.
+"""A camera and a subscriber in one process: started by :mod:`benchmarks.node_load`.
 
 ``python -m benchmarks.camera_process seconds``: publishes the clip's frames at 30 Hz and prints, as
-JSON, when each frame left and when its markers came back.  Messages are serialized beforehand and
-taken as they come, so that this process needs no more of the processor than a driver's would.
+JSON, the number of frames and the latencies of their markers.  Messages are serialized in advance
+and received serialized, so that this process uses no more CPU time than a camera driver.
 """
 
 import json
@@ -18,18 +18,19 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 from visualization_msgs.msg import MarkerArray
 
-from depth_pose_ros.demo.clip import builtin_clip
+from depth_pose_ros.demo.sources.clip import builtin_clip
 
 RATE = 30.0
-_FRAMES = 60  # of the clip, forwards and backwards, so that nobody jumps
+_FRAMES = 60  # of the clip, forwards and backwards, so that motion is continuous
 _WAIT = 120.0  # seconds for the node's first markers
 _STAMP = struct.Struct("<iI")
-_STAMP_AT = 4  # behind the encapsulation's header, in whatever begins with a std_msgs/Header
-_MARKERS = struct.Struct("<I")  # at the same place: how many; the first one's header follows
+_STAMP_OFFSET = 4  # after the encapsulation header, in messages that begin with a Header
+#: The number of markers, at the same offset; the first marker's header follows.
+_COUNT = struct.Struct("<I")
 
 
 class CameraProcess:
-    """Publishes frames by the clock, whatever the node does."""
+    """Publishes frames at a fixed rate."""
 
     def __init__(self) -> None:
         clip = builtin_clip()
@@ -52,7 +53,7 @@ class CameraProcess:
         )
         self.sent: dict[int, float] = {}
         self.returned: dict[int, float] = {}
-        self.first_skeleton = 0.0  # on the system's clock
+        self.first_skeleton = 0.0  # system time
 
     @staticmethod
     def _image(depth: Any) -> bytearray:
@@ -64,24 +65,24 @@ class CameraProcess:
 
     def _on_markers(self, message: bytes) -> None:
         now = time.monotonic()
-        if not _MARKERS.unpack_from(message, _STAMP_AT)[0]:
+        if not _COUNT.unpack_from(message, _STAMP_OFFSET)[0]:
             return
         if not self.first_skeleton:
             self.first_skeleton = time.time()
-        _, number = _STAMP.unpack_from(message, _STAMP_AT + _MARKERS.size)
+        _, number = _STAMP.unpack_from(message, _STAMP_OFFSET + _COUNT.size)
         self.returned.setdefault(number, now)
 
     def wait(self) -> None:
-        """Publish until the node draws its first person."""
+        """Publish until the node publishes its first person."""
         end = time.monotonic() + _WAIT
         while not self.first_skeleton and time.monotonic() < end:
             self._publish(0)
             self._spin_until(time.monotonic() + 1 / RATE)
         if not self.first_skeleton:
-            raise SystemExit(f"the node drew nobody within {_WAIT:g} s")
+            raise SystemExit(f"the node published no person within {_WAIT:g} s")
 
     def load(self, seconds: float) -> None:
-        """Publish at the camera's rate and note when the answers come."""
+        """Publish at the camera's rate and record when markers arrive."""
         self.sent.clear()
         self.returned.clear()
         start = time.monotonic()
@@ -92,11 +93,11 @@ class CameraProcess:
         self._spin_until(time.monotonic() + 1.0)
 
     def _publish(self, number: int) -> None:
-        # The number travels as the stamp: nothing else comes back unchanged.
-        place = number % (2 * _FRAMES)
-        message = self._messages[min(place, 2 * _FRAMES - 1 - place)]
-        _STAMP.pack_into(message, _STAMP_AT, 1, number)
-        _STAMP.pack_into(self._info, _STAMP_AT, 1, number)
+        # The frame's number is the stamp, which the markers repeat.
+        index = number % (2 * _FRAMES)
+        message = self._messages[min(index, 2 * _FRAMES - 1 - index)]
+        _STAMP.pack_into(message, _STAMP_OFFSET, 1, number)
+        _STAMP.pack_into(self._info, _STAMP_OFFSET, 1, number)
         self._infos.publish(bytes(self._info))
         self._images.publish(bytes(message))
 

@@ -1,18 +1,20 @@
-"""MatchNet and the programme against the FCN, and against MatchNet run patch by patch.
+"""MatchNet and tree inference against the FCN, and against MatchNet run patch by patch.
 
-Weights are random but for the default model's: times do not depend on them.
+Weights are random except for the default model's: times do not depend on them.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.settings import Settings
-from benchmarks.timing import ratio, side_by_side
-from depth_pose_ros.core.backends.backend import make_backend
+from benchmarks.stages import after_fcn
+from benchmarks.timing import interleave, ratio
+from depth_pose_ros.core.backends.backend import Backend, make_backend
 from depth_pose_ros.core.crops import HEIGHT, WIDTH
 from depth_pose_ros.core.models.config import compact, paper
 from depth_pose_ros.core.models.detector import DetectorConfig, PersonDetector
@@ -21,9 +23,11 @@ from depth_pose_ros.core.models.matchnet import MatchNet, cut_patches
 from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_ros.core.weights import load, resolve
 
+_FRAME = torch.tensor([[-0.3, -0.4, 0.004, 3.0]])
+
 
 def run(settings: Settings) -> dict[str, Any]:
-    """Times of both models' chains, and the ratios that the goals are about."""
+    """Times of the models' stages and the ratios of the project's goals."""
     shipped = load(resolve(settings.model))
     torch.manual_seed(0)
     models = {"default": shipped, "compact": PoseNetwork(compact()), "paper": PoseNetwork(paper())}
@@ -32,72 +36,67 @@ def run(settings: Settings) -> dict[str, Any]:
     return result
 
 
-def _chain(settings: Settings, network: PoseNetwork) -> dict[str, Any]:
+def _backend(settings: Settings, network: PoseNetwork) -> Backend:
     detector = PersonDetector(DetectorConfig()).eval()
-    device = torch.device("cpu")
-    backend = settings.backend.removesuffix("-int8")  # only learned weights have that one
-    runtime = make_backend(network, detector, device, backend, settings.threads)
-    image = _standing()
-    place = torch.tensor([[-0.3, -0.4, 0.004, 3.0]])
+    name = settings.backend.removesuffix("-int8")  # only trained weights have a quantized FCN
+    return make_backend(network, detector, torch.device("cpu"), name, settings.threads)
+
+
+def _chain(settings: Settings, network: PoseNetwork) -> dict[str, Any]:
+    backend, image = _backend(settings, network), _random_crop()
     with torch.inference_mode():
-        output = _at(_limbs(), network)
+        stages = after_fcn(backend, _output_at(_standing_person(), network), image, _FRAME)
 
-        def match_and_tree() -> None:
-            unary = network.unary_terms(output, image, proposals, programs=runtime.programs)
-            network.weigh(unary, output, proposals, runtime.programs)
+        def match_and_infer() -> None:
+            stages["MatchNet"]()
+            stages["tree inference"]()
 
-        def whole() -> None:
-            runtime.fcn(image)
-            network.complete(output, image, place, "full", runtime.programs)
-
-        proposals = network.propose(output, image, place)
-        unary = network.unary_terms(output, image, proposals, programs=runtime.programs).clone()
         works: dict[str, Callable[[], Any]] = {
-            "FCN": lambda: runtime.fcn(image),
-            "MatchNet": lambda: network.unary_terms(
-                output, image, proposals, programs=runtime.programs
-            ),
-            "programme": lambda: network.weigh(unary, output, proposals, runtime.programs),
-            "MatchNet and programme": match_and_tree,
-            "whole chain": whole,
+            "FCN": lambda: backend.fcn(image),
+            "MatchNet": stages["MatchNet"],
+            "tree inference": stages["tree inference"],
+            "MatchNet and tree inference": match_and_infer,
+            "whole chain": lambda: (backend.fcn(image), stages["all after the FCN"]()),
         }
-        times = side_by_side(works, settings.seconds)
+        times = interleave(works, settings.seconds)
     return {
         "ms": times,
         "chain_over_fcn": ratio(times["whole chain"], times["FCN"]),
-        "matchnet_dp_over_fcn": ratio(times["MatchNet and programme"], times["FCN"]),
+        "matchnet_dp_over_fcn": ratio(times["MatchNet and tree inference"], times["FCN"]),
     }
 
 
 def _patch_by_patch(settings: Settings, network: PoseNetwork) -> dict[str, Any]:
-    """MatchNet's scores as it is deployed, and as Fig. 5 reads: every patch, every pair."""
-    device, detector = torch.device("cpu"), PersonDetector(DetectorConfig()).eval()
-    backend = settings.backend.removesuffix("-int8")
-    runtime = make_backend(network, detector, device, backend, settings.threads)
-    programs, image = runtime.programs, _standing()
-    appearance = programs.appearance if programs else network.appearance
+    """MatchNet as deployed, and as in Fig. 5: every patch and every pair on its own."""
+    backend, image = _backend(settings, network), _random_crop()
+    pipeline = getattr(backend, "pipeline", None)
     with torch.inference_mode():
-        output = _at(_limbs(), network)
-        pixels = network.propose(output, image, torch.tensor([[-0.3, -0.4, 0.004, 3.0]])).pixels
-        torch.set_num_threads(settings.threads)  # the plain version may use all of them
-        plain = naive_appearance(network.matchnet, image, pixels, network.match_weight)
-        gap = (plain - appearance(image, pixels)).abs().max()
+        pixels = network.propose(_output_at(_standing_person(), network), image, _FRAME).pixels
+        starts = np.ascontiguousarray(pixels[0, :, 0].numpy())
+
+        def dense() -> Tensor:
+            if pipeline is None:
+                return network.appearance(image, pixels)
+            result = torch.empty(pixels.shape[1:3])
+            pipeline.matchnet(image[0, 0].numpy(), starts, result.numpy(), range(len(starts)))
+            return result
+
+        def naive() -> Tensor:
+            return naive_appearance(network.matchnet, image, pixels, network.match_weight)
+
+        torch.set_num_threads(settings.threads)  # the naive version may use all of them
+        gap = (naive() - dense()).abs().max()
         if gap > 1e-3:
-            raise AssertionError(f"dense and plain MatchNet differ by {gap}")
-        works: dict[str, Callable[[], Any]] = {
-            "patch by patch": lambda: naive_appearance(
-                network.matchnet, image, pixels, network.match_weight
-            ),
-            "dense": lambda: appearance(image, pixels),
-        }
-        times = side_by_side(works, 0.0, least=1 if settings.quick else 3)
+            raise AssertionError(f"dense and naive MatchNet differ by {gap}")
+        works = {"patch by patch": naive, "dense": dense}
+        times = interleave(works, 0.0, min_runs=1 if settings.quick else 3)
     return {"matchnet_ms": times, "dense_speedup": ratio(times["patch by patch"], times["dense"])}
 
 
 def naive_appearance(net: MatchNet, crops: Tensor, pixels: Tensor, weights: Tensor) -> Tensor:
     """(1, 19, n): every patch through the tower, every pair's joined features through all layers.
 
-    Part by part, for memory's sake.
+    Part by part, to limit memory.
     """
     template_features = net._patch_features(net.templates)
     kinds = net.templates.shape[1]
@@ -106,9 +105,9 @@ def naive_appearance(net: MatchNet, crops: Tensor, pixels: Tensor, weights: Tens
         patches = cut_patches(crops, pixels[:, k : k + 1], net.extent)[0, 0][:, None]
         if net.towers == 1:
             features = net.tower(patches)
-        else:  # all towers run, side by side: take the part's own
-            everyone = net.tower(patches.expand(-1, net.towers, -1, -1))
-            features = everyone.unflatten(1, (net.towers, -1))[:, k]
+        else:  # all towers run; the part's own features are selected
+            stacked = net.tower(patches.expand(-1, net.towers, -1, -1))
+            features = stacked.unflatten(1, (net.towers, -1))[:, k]
         flat = features.flatten(2).transpose(1, 2).flatten(1)
         count = flat.shape[0]
         joined = torch.cat(
@@ -126,21 +125,21 @@ def naive_appearance(net: MatchNet, crops: Tensor, pixels: Tensor, weights: Tens
     return torch.stack(scores)[None]
 
 
-def _standing() -> Tensor:
+def _random_crop() -> Tensor:
     generator = torch.Generator().manual_seed(1)
     return torch.rand(1, 1, HEIGHT, WIDTH, generator=generator) * 2 - 1
 
 
-def _limbs() -> Tensor:
-    """(19, 2) crop pixels of a person who stands with the arms a little off the body."""
+def _standing_person() -> Tensor:
+    """(19, 2) crop pixels of a standing person with slightly raised arms."""
     points = [(88, 25), (88, 42), (88, 55), (88, 80), (88, 105)]
     points += [(72, 50), (62, 75), (54, 98), (52, 108), (104, 50), (114, 75), (122, 98), (124, 108)]
     points += [(80, 110), (78, 150), (76, 190), (96, 110), (98, 150), (100, 190)]
     return torch.tensor(points, dtype=torch.float32)
 
 
-def _at(points: Tensor, network: PoseNetwork) -> FcnOutput:
-    """Maps with sharp peaks there: MatchNet's work depends on where its windows lie."""
+def _output_at(points: Tensor, network: PoseNetwork) -> FcnOutput:
+    """Maps with sharp peaks at the points: MatchNet's work depends on where the windows are."""
     stride = network.fcn.stride
     rows, columns = -(-HEIGHT // stride), -(-WIDTH // stride)
     y, x = stride * torch.arange(rows)[:, None], stride * torch.arange(columns)

@@ -1,4 +1,4 @@
-"""The machine, and the floor that its arithmetic sets."""
+"""The machine, and the lower bound of the FCNs' times at its arithmetic rate."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ from benchmarks.timing import measure
 from depth_pose_ros.core.models import config as configs
 from depth_pose_ros.core.models.fcn import build_fcn
 
-_SIDE = 1024
+_SIZE = 1024  # of the matrices
 
 
 def multiply_adds(module: torch.nn.Module, *inputs: torch.Tensor) -> float:
@@ -36,11 +36,11 @@ def multiply_adds(module: torch.nn.Module, *inputs: torch.Tensor) -> float:
 
 
 def run(settings: Settings) -> dict[str, Any]:
-    """Processor, matrix-product rate, and how long the FCNs would take at that rate."""
+    """Processor, matrix-product rate, and the FCNs' arithmetic at that rate."""
     torch.set_num_threads(settings.threads)
-    a = torch.rand(_SIDE, _SIDE)
+    a = torch.rand(_SIZE, _SIZE)
     time = measure(lambda: a @ a, settings.seconds)
-    rate = 2 * _SIDE**3 / time["p50"] / 1e6  # from milliseconds to Gflop/s
+    rate = 2 * _SIZE**3 / time["p50"] / 1e6  # from milliseconds to Gflop/s
     crop = torch.zeros(1, 1, 216, 176)
     floors = {}
     for config in (configs.paper(), configs.compact()):

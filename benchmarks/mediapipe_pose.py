@@ -1,6 +1,6 @@
-"""MediaPipe's full pose model, timed on the same frame drawn as a picture.
+"""MediaPipe's full pose model on the same frame, rendered as a picture.
 
-In an environment of its own under ``build/``: its numpy and protobuf are not ours.
+It runs in an environment of its own in ``build/``, with other versions of numpy and protobuf.
 """
 
 import json
@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.scene import kinect_frame
-from benchmarks.settings import ROOT, NotMeasured, Settings
+from benchmarks.settings import ROOT, NotMeasured
 
 FOLDER = ROOT / "build" / "bench_mediapipe"
-#: What mediapipe imports of its dependencies for this; jax, for one, it does not.
+#: The dependencies that MediaPipe's pose solution imports (not jax, for example).
 REQUIREMENTS = (
     "mediapipe==0.10.14",
     "numpy==1.26.4",
@@ -28,40 +28,61 @@ REQUIREMENTS = (
     "attrs",
     "flatbuffers",
 )
-_DRAWING = ("matplotlib<3.11", "numpy==1.26.4")  # its drawing module is imported with it
+_DRAWING = ("matplotlib<3.11", "numpy==1.26.4")  # imported by its drawing module
 
 
-def run(settings: Settings) -> dict[str, Any]:
-    """Milliseconds per frame, with the person of the frame before and without.
+class MediaPipe:
+    """A process with MediaPipe's pose solution, which processes the frame on request.
 
     Raises:
-        NotMeasured: MediaPipe cannot be installed or run here.
+        NotMeasured: MediaPipe cannot be installed or run, or does not find the person.
     """
-    python = _environment()
-    picture = ROOT / "build" / "bench_mediapipe.png"
-    cv2.imwrite(str(picture), shaded(*kinect_frame()))
-    program = Path(__file__).with_name("mediapipe_program.py")
-    command = [str(python), str(program), str(settings.seconds), str(picture)]
-    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    done = subprocess.run(command, capture_output=True, text=True, env=env)
-    if done.returncode != 0:
-        raise NotMeasured(f"MediaPipe does not run: {done.stderr.strip()[-300:]}")
-    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    if not report["tracked"]["seen"]:
-        raise NotMeasured("MediaPipe saw nobody in the picture, so it tracked nobody")
-    return report
+
+    def __init__(self) -> None:
+        python = _environment()
+        picture = ROOT / "build" / "bench_mediapipe.png"
+        cv2.imwrite(str(picture), shaded(*kinect_frame()))
+        command = [str(python), str(Path(__file__).with_name("mediapipe_process.py")), str(picture)]
+        env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True, env=env,
+        )  # fmt: skip
+        for mode in ("tracked", "tracked", "detected"):
+            if not self._request(mode)["found"]:
+                raise NotMeasured("MediaPipe found no person in the picture")
+
+    def process(self, mode: str) -> float:
+        """Seconds for the frame; mode "tracked" or "detected"."""
+        return float(self._request(mode)["seconds"])
+
+    def _request(self, mode: str) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(mode + "\n")
+            self._process.stdin.flush()
+            answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        except (OSError, ValueError) as error:
+            raise NotMeasured(f"MediaPipe does not run: {error}") from error
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
 
 
 def shaded(depth: NDArray[np.float32], camera: Any) -> NDArray[np.uint8]:
-    """A picture of the scene as if lit from above: MediaPipe's network wants to see a person."""
+    """A picture of the scene lit from above, in which MediaPipe's network recognizes a person."""
     smooth = cv2.medianBlur(depth, 5)
     down, across = np.gradient(smooth)
     slope = camera.fx / np.maximum(smooth, 0.3)
     normal = np.dstack((-across * slope, -down * slope, np.ones_like(smooth)))
     normal /= np.linalg.norm(normal, axis=2, keepdims=True)
     light = np.array((-0.3, -0.5, 0.8)) / np.linalg.norm((-0.3, -0.5, 0.8))
-    grey = 255 * np.clip(normal @ light, 0, 1) * (smooth > 0)
-    picture = cv2.cvtColor(grey.astype(np.uint8), cv2.COLOR_GRAY2BGR)
+    gray = 255 * np.clip(normal @ light, 0, 1) * (smooth > 0)
+    picture = cv2.cvtColor(gray.astype(np.uint8), cv2.COLOR_GRAY2BGR)
     return np.asarray(picture, dtype=np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""The node under a camera's load: two processes, 30 frames a second over DDS."""
+"""The node at a camera's rate: two processes, 30 frames per second over DDS."""
 
 import importlib.util
 import json
@@ -17,20 +17,20 @@ _FULL, _QUICK = 120.0, 5.0  # seconds
 
 
 def run(settings: Settings) -> dict[str, Any]:
-    """Rate, latency from a frame's publication to its markers' arrival, CPU, memory, start.
+    """Rate, latency from a frame's publication to its markers' arrival, CPU, memory, start-up.
 
-    With one person, and under "two people" the same with both who are in the clip.
+    With one person, and under "two people" with both people of the clip.
 
     Raises:
         NotMeasured: no ROS here, or the node did not start.
     """
     if importlib.util.find_spec("rclpy") is None:
-        raise NotMeasured("no ROS 2 here: rclpy cannot be imported")
+        raise NotMeasured("ROS 2 is missing: rclpy cannot be imported")
     return {**_load(settings, people=1), "two people": _load(settings, people=2)}
 
 
 def _load(settings: Settings, people: int) -> dict[str, Any]:
-    """The node that takes care of so many of the clip's two people."""
+    """The node with ``max_people`` set to ``people``."""
     seconds = _QUICK if settings.quick else _FULL
     env = {
         **os.environ,
@@ -59,7 +59,7 @@ def _load(settings: Settings, people: int) -> dict[str, Any]:
         assert camera.stdout is not None
         line = camera.stdout.readline()
         if not line:
-            raise NotMeasured(f"no skeleton came out of the node: {_complaint(node)}")
+            raise NotMeasured(f"the node published no skeleton: {_error_output(node)}")
         first = json.loads(line)["first_skeleton"] - started
         before, at = _cpu_seconds(node.pid), time.monotonic()
         line = camera.stdout.readline()
@@ -74,11 +74,11 @@ def _load(settings: Settings, people: int) -> dict[str, Any]:
             except subprocess.TimeoutExpired:
                 process.kill()
     if not line:
-        raise NotMeasured("the camera's process ended before its time")
+        raise NotMeasured("the camera process ended early")
     report = json.loads(line)
     latencies: list[float] = report["latencies"]
     if not latencies:
-        raise NotMeasured("no markers came back under load")
+        raise NotMeasured("the node published no markers under load")
     return {
         "seconds": seconds,
         "sent": report["sent"],
@@ -100,10 +100,10 @@ def _peak_mb(pid: int) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) / 1024
-    raise NotMeasured("this system does not say how much memory a process had")
+    raise NotMeasured("/proc does not show peak memory here")
 
 
-def _complaint(node: "subprocess.Popen[bytes]") -> str:
+def _error_output(node: "subprocess.Popen[bytes]") -> str:
     node.terminate()
     assert node.stderr is not None
     return node.stderr.read().decode(errors="replace").strip()[-300:]

@@ -1,6 +1,6 @@
-"""What the paper compared itself with, in shape: architectures after their papers, random weights.
+"""The paper's baselines: architectures as in their papers, with random weights, to measure times.
 
-Times only.  Inputs are single depth images.
+Inputs are single depth images.
 """
 
 import torch
@@ -31,7 +31,7 @@ class AlexPose(nn.Module):
 
 
 class DeepPose(nn.Module):
-    """The whole of it: a first guess, then two stages that look at each joint's surroundings."""
+    """DeepPose: an initial estimate, then two stages on each joint's surroundings."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,13 +41,13 @@ class DeepPose(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """(1, 1, 220, 220) -> (19, 2)."""
         joints = self.first(image).view(NUM_JOINTS, 2)
-        for stage in self.stages:  # the real one cuts its input out; the time is the layers'
+        for stage in self.stages:  # without the cropping, which takes little time
             joints = joints + stage(image.expand(NUM_JOINTS, -1, -1, -1))
         return joints
 
 
 class Tompson(nn.Module):
-    """Coarse heat maps of three scales, and their refinement (Tompson et al., 2015)."""
+    """Coarse heat maps at three scales and their refinement (Tompson et al., 2015)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Tompson(nn.Module):
         )  # fmt: skip
 
     def forward(self, image: Tensor) -> Tensor:
-        """(1, 1, 256, 256) -> heat maps round every joint (19, 1, 36, 36)."""
+        """(1, 1, 256, 256) -> heat maps around each joint (19, 1, 36, 36)."""
         scales = [bank(F.avg_pool2d(image, 2**i)) for i, bank in enumerate(self.banks)]
         size = list(scales[0].shape[-2:])
         coarse = self.join(torch.cat([F.interpolate(s, size) for s in scales], dim=1))
@@ -162,14 +162,14 @@ class _Bottleneck(nn.Module):
             nn.BatchNorm2d(width), nn.ReLU(),
             nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width),
         )  # fmt: skip
-        self.short: nn.Module = nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != 4 * width:
-            self.short = nn.Sequential(
+            self.shortcut = nn.Sequential(
                 nn.Conv2d(inputs, 4 * width, 1, stride, bias=False), nn.BatchNorm2d(4 * width)
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.layers(x) + self.short(x))
+        return F.relu(self.layers(x) + self.shortcut(x))
 
 
 def _stage(inputs: int, width: int, blocks: int, stride: int, dilation: int) -> nn.Sequential:

@@ -1,6 +1,7 @@
 """Times of other methods' networks, on the backend that the estimator has here."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from torch import nn
 
 from benchmarks.peer_networks import A2J, ChenYuille, DeepPose, Tompson
 from benchmarks.settings import Settings
-from benchmarks.timing import measure
+from benchmarks.timing import interleave
 from depth_pose_ros.core.backends.backend import choose_backend
 
 _INPUTS = {
@@ -20,27 +21,25 @@ _INPUTS = {
 
 
 def run(settings: Settings) -> dict[str, Any]:
-    """Milliseconds per person of each."""
+    """Milliseconds per person of each network."""
     torch.manual_seed(0)
-    backend = choose_backend(settings.backend, torch.device("cpu"), False)
-    result: dict[str, Any] = {"backend": backend.removesuffix("-int8")}
-    for name, (make, shape) in _INPUTS.items():
-        module: nn.Module = make().eval()
-        work = _compiled(module, shape, settings, backend)
-        with torch.inference_mode():
-            result[name] = measure(work, settings.seconds, least=2)
-    return result
+    backend = choose_backend(settings.backend, torch.device("cpu"))
+    torch.set_num_threads(settings.threads)
+    works = {
+        name: _runner(make().eval(), shape, settings.threads, backend)
+        for name, (make, shape) in _INPUTS.items()
+    }
+    with torch.inference_mode():
+        times = interleave(works, settings.seconds, min_runs=2)
+    return {"backend": backend.removesuffix("-int8"), **times}
 
 
-def _compiled(
-    module: nn.Module, shape: tuple[int, ...], settings: Settings, backend: str
+def _runner(
+    module: nn.Module, shape: tuple[int, ...], threads: int, backend: str
 ) -> Callable[[], Any]:
     example = torch.rand(shape)
     if backend == "torch":
-        torch.set_num_threads(settings.threads)
-        return lambda: module(example)
-    from depth_pose_ros.core.backends.openvino_models import CompiledModel
-    from depth_pose_ros.core.backends.openvino_models import convert
+        return partial(module, example)
+    from depth_pose_ros.core.backends.openvino_models import CompiledModel, convert
 
-    program, array = CompiledModel(convert(module, shape), settings.threads), example.numpy()
-    return lambda: program(array)
+    return partial(CompiledModel(convert(module, shape), threads), example.numpy())

@@ -1,17 +1,17 @@
-"""The results as numbers for the goals, and as a table."""
+"""The results: numbers for the project's goals, and a table."""
 
 from typing import Any
 
 Results = dict[str, Any]
 
 
-def keys(results: Results) -> Results:
-    """The numbers that the project's goals name; None where one could not be measured."""
+def goals(results: Results) -> Results:
+    """The numbers that the project's goals refer to; None if not measured."""
     default, paper = (_get(results, "chain", name) for name in ("default", "paper"))
     return {
         "estimate_over_mediapipe": _ratio(
             _get(results, "estimate", "estimate", "p50"),
-            _get(results, "mediapipe_pose", "tracked", "p50"),
+            _get(results, "estimate", "mediapipe", "tracked", "p50"),
         ),
         "paper_chain_over_fcn": _get(paper, "chain_over_fcn"),
         "matchnet_dp_over_paper_fcn": _get(paper, "matchnet_dp_over_fcn"),
@@ -26,19 +26,22 @@ def keys(results: Results) -> Results:
 
 
 def reasons(results: Results) -> dict[str, str]:
-    """Why benchmarks gave nothing, by name."""
-    return {
-        name: value["reason"]
-        for name, value in results.items()
-        if isinstance(value, dict) and "reason" in value
-    }
+    """Why something was not measured, by name."""
+    found: dict[str, str] = {}
+    for name, value in results.items():
+        if isinstance(value, dict):
+            inner = reasons(value)
+            found |= {f"{name} / {key}": reason for key, reason in inner.items()}
+        elif name == "reason":
+            found[""] = value
+    return {key.removesuffix(" / "): reason for key, reason in found.items()}
 
 
 def table(results: Results) -> str:
-    """Everything that is a time, then the goals' numbers."""
+    """All times, then the goals' numbers."""
     lines = [f"{'milliseconds':<52}{'p50':>10}{'p95':>10}{'p99':>10}{'runs':>7}"]
     _add(lines, "", results)
-    lines += ["", *(f"{name:<52}{_shown(value):>10}" for name, value in keys(results).items())]
+    lines += ["", *(f"{name:<52}{_shown(value):>10}" for name, value in goals(results).items())]
     lines += [f"not measured: {name}: {reason}" for name, reason in reasons(results).items()]
     machine = results.get("machine", {})
     if "matrix_gflops" in machine:

@@ -1,4 +1,4 @@
-"""What every benchmark is told."""
+"""Settings that all benchmarks share."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,11 @@ class Settings:
     """How to measure.
 
     Attributes:
-        quick: seconds instead of minutes: to see that it works, not to quote.
-        threads: processor threads.
-        backend: of the estimator.
-        model: name or path of the weights; None is the default.
-        device: of the estimator.
+        quick: short runs, to check that a benchmark works; not for published numbers.
+        threads: number of CPU threads.
+        backend: the estimator's backend.
+        model: name or path of the weights; None: the default.
+        device: the estimator's device.
     """
 
     quick: bool
@@ -26,9 +26,9 @@ class Settings:
 
     @property
     def seconds(self) -> float:
-        """For each thing that is measured."""
+        """Time budget per measured function."""
         return 0.5 if self.quick else 3.0
 
 
 class NotMeasured(Exception):
-    """What a benchmark needs is not there; the message says what."""
+    """A benchmark's requirement is missing; the message names it."""

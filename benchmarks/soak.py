@@ -1,9 +1,9 @@
-"""A long run: 30 images a second, people come and go, the camera's process dies and returns.
+"""A long run at 30 Hz: people enter and leave, the camera process is killed and restarted.
 
 python -m benchmarks.soak --minutes 30
 
-Every row of build/soak.csv is a sample of the node's process; the verdict, and exit code 1 where it
-is bad, come at the end.
+Each row of build/soak.csv is a sample of the node's process.  Prints the result at the end; the
+exit code is 1 if it fails.
 """
 
 import argparse
@@ -30,16 +30,16 @@ from depth_pose_ros.demo.session import NODE, isolate
 from depth_pose_ros.ros.messages import CLOUD_DTYPE
 
 _MIB = 2**20
-_PLUGGED, _UNPLUGGED = 60.0, 5.0  # seconds: how long the camera lives and how long it is away
-_START = 180.0  # seconds to wait for the first result
-_WARM = 0.3  # of the run: caches and pools fill; memory is judged after it
-_GROWTH = 50.0  # MiB: allocators take steps of tens; a leak of one image in a second is a GiB
-_RETURN = 60.0  # seconds within which results must come again; the camera's own start counts
+_CAMERA_ON, _CAMERA_OFF = 60.0, 5.0  # seconds
+_START_TIMEOUT = 180.0  # seconds until the first result
+_WARM_UP = 0.3  # share of the run, in which caches and pools fill
+_MAX_GROWTH = 50.0  # MiB; a leak of one image per second is a GiB
+_RESUME_TIMEOUT = 60.0  # seconds from the camera's restart to the next result
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The node at one moment: seconds since the start, MiB, counts; results since the last one."""
+    """The node's process: seconds since the start, MiB, counts; results since the last sample."""
 
     seconds: float
     memory: float
@@ -52,7 +52,7 @@ class Sample:
 
 
 class Listener(Node):
-    """Counts what the node sends."""
+    """Counts the node's messages."""
 
     def __init__(self) -> None:
         super().__init__("soak")
@@ -78,10 +78,10 @@ class Listener(Node):
 
 
 def main() -> int:
-    """The command line."""
+    """Run the soak test."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--rate", type=float, default=30.0, help="images a second")
+    parser.add_argument("--rate", type=float, default=30.0, help="images per second")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between samples")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "soak.csv")
     args = parser.parse_args()
@@ -91,7 +91,7 @@ def main() -> int:
     with args.out.with_suffix(".log").open("w") as log:
         node = subprocess.Popen([sys.executable, *NODE], stdout=log, stderr=subprocess.STDOUT)
         try:
-            samples, returns, lost = soak(node, args.minutes * 60.0, args.rate, args.every)
+            samples, resume_times, failures = soak(node, args.minutes * 60.0, args.rate, args.every)
         finally:
             node.terminate()
             node.wait()
@@ -99,7 +99,7 @@ def main() -> int:
         writer = csv.DictWriter(file, list(asdict(samples[0])))
         writer.writeheader()
         writer.writerows(map(asdict, samples))
-    found = verdict(samples, returns, lost)
+    found = evaluate(samples, resume_times, failures)
     print(json.dumps(found, indent=1), f"\n{args.out}")
     return 0 if found["passed"] else 1
 
@@ -107,21 +107,21 @@ def main() -> int:
 def soak(
     node: subprocess.Popen[bytes], seconds: float, rate: float, every: float
 ) -> tuple[list[Sample], list[float], int]:
-    """Run; returns samples, how long each return of results took, and how many returns failed.
+    """Returns samples, seconds until results resumed after each restart, and failed restarts.
 
     Raises:
-        RuntimeError: the node ended, or nothing ever came out of it.
+        RuntimeError: the node ended, or published no result.
     """
     rclpy.init(args=[])
     listener, executor = Listener(), SingleThreadedExecutor()
     executor.add_node(listener)
     samples: list[Sample] = []
-    returns: list[float] = []
-    lost, camera = 0, start_camera(rate)
+    resume_times: list[float] = []
+    failures, camera = 0, start_camera(rate)
     started = time.monotonic()
 
     def spin(until: float, for_results: bool = False) -> bool:
-        """Until a time, or until the first result; samples on the way."""
+        """Spin until a time or the next result, and take samples."""
         before = listener.results
         while time.monotonic() < until:
             executor.spin_once(timeout_sec=0.1)
@@ -135,34 +135,34 @@ def soak(
         return False
 
     try:
-        if not spin(started + _START, for_results=True):
-            raise RuntimeError(f"no result in {_START:g} s; its status: {listener.status}")
+        if not spin(started + _START_TIMEOUT, for_results=True):
+            raise RuntimeError(f"no result in {_START_TIMEOUT:g} s; its status: {listener.status}")
         started = time.monotonic()
         samples.clear()
         while time.monotonic() - started < seconds:
-            spin(min(time.monotonic() + _PLUGGED, started + seconds))
+            spin(min(time.monotonic() + _CAMERA_ON, started + seconds))
             camera.kill()
             camera.wait()
-            spin(time.monotonic() + _UNPLUGGED)
-            camera, back = start_camera(rate), time.monotonic()
-            lost += not spin(back + _RETURN, for_results=True)
-            returns.append(time.monotonic() - back)
+            spin(time.monotonic() + _CAMERA_OFF)
+            camera, restarted = start_camera(rate), time.monotonic()
+            failures += not spin(restarted + _RESUME_TIMEOUT, for_results=True)
+            resume_times.append(time.monotonic() - restarted)
     finally:
         camera.kill()
         camera.wait()
         executor.shutdown()
         rclpy.try_shutdown()
-    return samples, returns, lost
+    return samples, resume_times, failures
 
 
 def start_camera(rate: float) -> "subprocess.Popen[bytes]":
-    """A process of its own, so that it can die."""
-    command = [sys.executable, "-m", "benchmarks.soak_camera", str(rate)]
+    """The camera as a process that can be killed."""
+    command = [sys.executable, "-m", "benchmarks.soak_camera_process", str(rate)]
     return subprocess.Popen(command, cwd=ROOT)
 
 
 def sample(pid: int, seconds: float, listener: Listener, before: list[Sample]) -> Sample:
-    """The process, from /proc, and what came since the samples before."""
+    """A sample of the process from /proc, and the results since the previous sample."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     status = dict(line.split(":", 1) for line in lines if ":" in line)
     return Sample(
@@ -177,23 +177,23 @@ def sample(pid: int, seconds: float, listener: Listener, before: list[Sample]) -
     )
 
 
-def verdict(samples: list[Sample], returns: list[float], lost: int) -> dict[str, Any]:
-    """What the run says, and whether that is good."""
-    warm = samples[int(len(samples) * _WARM) :]
+def evaluate(samples: list[Sample], resume_times: list[float], failures: int) -> dict[str, Any]:
+    """The run's result and whether it passed."""
+    warm = samples[int(len(samples) * _WARM_UP) :]
     times = np.array([s.seconds for s in warm])
     memory = np.array([s.memory for s in warm])
     slope = float(np.polyfit(times, memory, 1)[0]) if len(warm) > 2 else float("nan")
     growth = slope * float(times[-1] - times[0])
     threads = {s.threads for s in warm}
     reasons = []
-    if not growth < _GROWTH:
+    if not growth < _MAX_GROWTH:
         reasons.append(f"memory grew by {growth:.1f} MiB")
     if max(threads) > warm[0].threads:
         reasons.append(f"threads grew from {warm[0].threads} to {max(threads)}")
     if warm[-1].files > warm[0].files + 8:
         reasons.append(f"open files grew from {warm[0].files} to {warm[-1].files}")
-    if lost:
-        reasons.append(f"{lost} of {len(returns)} times no results after the camera's return")
+    if failures:
+        reasons.append(f"no results after {failures} of {len(resume_times)} restarts of the camera")
     return {
         "passed": not reasons,
         "reasons": reasons,
@@ -204,8 +204,8 @@ def verdict(samples: list[Sample], returns: list[float], lost: int) -> dict[str,
         "files": [warm[0].files, warm[-1].files],
         "results": sum(s.results for s in samples),
         "ids": samples[-1].ids,
-        "returns": len(returns),
-        "slowest_return_s": round(max(returns, default=0.0), 1),
+        "restarts": len(resume_times),
+        "slowest_resume_s": round(max(resume_times, default=0.0), 1),
     }
 
 

@@ -1,18 +1,23 @@
-"""Where the time of one person goes, stage by stage."""
+"""The time of each stage, with one person."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks.scene import kinect_frame
 from benchmarks.settings import Settings
-from benchmarks.timing import side_by_side
+from benchmarks.timing import interleave
 from depth_pose_ros.core import crops, detection
+from depth_pose_ros.core.backends.backend import Backend
 from depth_pose_ros.core.depth import to_metres
 from depth_pose_ros.core.detection import shrink
 from depth_pose_ros.core.estimator import PoseEstimator
+from depth_pose_ros.core.models.fcn import FcnOutput, log_heat
+
+Calls = dict[str, Callable[[], Any]]
 
 
 def run(settings: Settings) -> dict[str, Any]:
@@ -25,45 +30,67 @@ def run(settings: Settings) -> dict[str, Any]:
         backend=settings.backend,
         threads=settings.threads,
     )
-    runtime, detector = estimator._backend, estimator._detector
-    network = runtime.network
-    (find,) = detection.find(detector, depth, camera, most=1, run=runtime.find)
-    frame = crops.frame_around(find.centre)
-    device = network.gamma.device
+    backend, detector = estimator._backend, estimator._detector
+    (found,) = detection.find(detector, depth, camera, most=1, run=backend.detect)
+    frame = crops.frame_around(found.centre)
+    device = backend.network.gamma.device
     image = torch.from_numpy(crops.cut(depth, camera, frame))[None, None].to(device)
-    place = torch.from_numpy(frame.as_array())[None].to(device)
     small = shrink(depth, camera, detector.config.focal, detector.multiple)[0]
     raw = np.round(depth * 1000).astype(np.uint16)
     with torch.inference_mode():
-        output = runtime.fcn(image).clone()  # maps hold until the next call only
-        proposals = network.propose(output, image, place)
-        unary = network.unary_terms(output, image, proposals, programs=runtime.programs).clone()
-        weights = network.weigh(unary, output, proposals, runtime.programs).clone()
+        output = backend.fcn(image).clone()  # the maps are valid until the next call
         (pose,) = estimator.estimate(depth, camera)
-        works: dict[str, Callable[[], Any]] = {
-            "decode": lambda: to_metres(raw, "16UC1"),
-            "find people": lambda: detection.find(detector, depth, camera, run=runtime.find),
-            "of that, its network": lambda: runtime.find(small),
+        works: Calls = {
+            "depth decoding": lambda: to_metres(raw, "16UC1"),
+            "detection": lambda: detection.find(detector, depth, camera, run=backend.detect),
+            "detection, network only": lambda: backend.detect(small),
             "crop": lambda: crops.cut(depth, camera, frame),
-            "FCN": lambda: runtime.fcn(image),
-            "proposals": lambda: network.propose(output, image, place),
-            "MatchNet": lambda: network.unary_terms(
-                output, image, proposals, programs=runtime.programs
-            ),
-            "programme": lambda: network.weigh(unary, output, proposals, runtime.programs),
-            "lifting": lambda: network.readout(output, proposals, weights),
-            "the last four at once": lambda: network.complete(
-                output, image, place, programs=runtime.programs
+            "FCN": lambda: backend.fcn(image),
+            **after_fcn(
+                backend, output, image, torch.from_numpy(frame.as_array())[None].to(device)
             ),
         }
         if (make := _messages()) is not None:
             works["messages"] = lambda: make([pose])
-        times = side_by_side(works, settings.seconds)
+        times = interleave(works, settings.seconds)
     return {"stages": times, "backend": settings.backend}
 
 
+def after_fcn(backend: Backend, output: FcnOutput, crops: Tensor, frames: Tensor) -> Calls:
+    """The stages after the FCN for one crop, by compiled code if the backend uses it.
+
+    Args:
+        backend: runs them.
+        output, crops, frames: as of :meth:`PoseNetwork.complete`.
+    """
+    network, pipeline = backend.network, getattr(backend, "pipeline", None)
+    if pipeline is None:
+        proposals = network.propose(output, crops, frames)
+        unary = network.unary_terms(output, crops, proposals)
+        weights = network.weigh(unary, output, proposals)
+        return {
+            "proposals": lambda: network.propose(output, crops, frames),
+            "MatchNet": lambda: network.unary_terms(output, crops, proposals),
+            "tree inference": lambda: network.weigh(unary, output, proposals),
+            "decoding": lambda: network.readout(output, proposals, weights),
+            "all after the FCN": lambda: network.complete(output, crops, frames),
+        }
+    crop, frame = crops[0, 0].numpy(), frames[0].numpy()
+    heat = (output.heat if output.logits else log_heat(output))[0].contiguous().numpy()
+    made = pipeline.propose(output, heat, crop, frame)
+    terms = pipeline.unary_terms(made, crop)
+    shares = pipeline.tree_inference(terms, made.anchors, made.points)
+    return {
+        "proposals": lambda: pipeline.propose(output, heat, crop, frame),
+        "MatchNet": lambda: pipeline.unary_terms(made, crop),
+        "tree inference": lambda: pipeline.tree_inference(terms, made.anchors, made.points),
+        "decoding": lambda: pipeline.decode(made, shares, heat),
+        "all after the FCN": lambda: pipeline(output, crop, frame),
+    }
+
+
 def _messages() -> Callable[[list[Any]], Any] | None:
-    """What turns poses into messages; None without ROS."""
+    """A function from poses to messages; None without ROS."""
     try:
         from std_msgs.msg import Header
 

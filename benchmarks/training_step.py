@@ -1,4 +1,4 @@
-"""A training step of an FCN in single precision, with winograd.cpp's convolutions, and in bfloat16.
+"""A training step of an FCN: float32, float32 with winograd.cpp, and bfloat16.
 
 python -m benchmarks.training_step --fcn compact --batch 16 --threads 1
 """
@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from benchmarks.timing import ratio, side_by_side
+from benchmarks.timing import interleave, ratio
 from depth_pose_ros.core.models.config import compact
 from depth_pose_ros.core.models.fcn import FcnOutput, build_fcn
 from depth_pose_training.engine import winograd
@@ -18,7 +18,7 @@ from depth_pose_training.learning.low_rank_fcn import FactoredPaperFcn
 
 
 def step(fcn: nn.Module, crops: Tensor, mixed: bool = False) -> None:
-    """Maps and gradients of a batch, (B, 1, 216, 176)."""
+    """Forward and backward pass of a batch (B, 1, 216, 176)."""
     fcn.zero_grad()
     with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
         output: FcnOutput = fcn(crops)
@@ -27,14 +27,14 @@ def step(fcn: nn.Module, crops: Tensor, mixed: bool = False) -> None:
 
 
 def main() -> None:
-    """A line for each."""
+    """Print a line per implementation."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--fcn", choices=("compact", "paper"), default="compact", help="paper: in factors"
+        "--fcn", choices=("compact", "paper"), default="compact", help="paper: the low-rank form"
     )
     parser.add_argument("--batch", type=int, default=16, help="crops")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=15.0, help="for each")
+    parser.add_argument("--seconds", type=float, default=15.0, help="per implementation")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
@@ -48,10 +48,10 @@ def main() -> None:
         "winograd.cpp": partial(step, faster, crops),
         "bfloat16": partial(step, plain, crops, mixed=True),
     }
-    times = side_by_side(works, args.seconds)
+    times = interleave(works, args.seconds)
     for name, time in times.items():
         share = ratio(time, times["torch's convolutions"])
-        print(f"{name:20} {time['p50'] / args.batch:6.1f} ms a crop, {share:.2f}")
+        print(f"{name:20} {time['p50'] / args.batch:6.1f} ms per crop, {share:.2f}")
 
 
 if __name__ == "__main__":

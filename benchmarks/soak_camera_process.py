@@ -1,6 +1,6 @@
-"""The soak's camera: the demo's clip, over and over, with people who come and go.
+"""The soak test's camera: the demo clip in a loop, with an empty room in between.
 
-python -m benchmarks.soak_camera <frames a second>
+python -m benchmarks.soak_camera_process <frames per second>
 """
 
 import signal
@@ -15,7 +15,7 @@ from rclpy.signals import SignalHandlerOptions
 from depth_pose_ros.demo.playback import Player
 from depth_pose_ros.demo.sources import open_source
 
-_CYCLE, _EMPTY = 20.0, 6.0  # seconds: after the clip's people the room is empty for a while
+_CYCLE, _EMPTY = 20.0, 6.0  # seconds; the room is empty at the end of each cycle
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     source = open_source(None, None, None)
     frames = [frame.depth for frame in source]
-    # What nobody stands in front of is the farthest that was ever seen there.
+    # The background is each pixel's maximum depth.
     room = np.max(frames, axis=0)
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     player = Player(source.camera)
