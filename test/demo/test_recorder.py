@@ -97,8 +97,8 @@ def test_statistics_frames_and_bag_match_the_messages(recorded):
     assert recorder.statistics.people_counts() == {0: 2, 1: 1, 2: 1}
 
     frames = recorder.sampler.frames
-    assert [shot.stamp for shot in frames] == [1000 * 10**9 + i * 10**8 for i in range(FRAMES)]
-    assert [len(shot.people) for shot in frames] == [0, 1, 2, 0]
+    assert [frame.stamp for frame in frames] == [1000 * 10**9 + i * 10**8 for i in range(FRAMES)]
+    assert [len(frame.people) for frame in frames] == [0, 1, 2, 0]
     np.testing.assert_array_equal(frames[1].depth, scene(1))
     np.testing.assert_allclose(frames[1].people[0].joints, standing().joints)
 

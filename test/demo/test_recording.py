@@ -51,16 +51,16 @@ def test_images_and_skeletons_are_paired_by_stamp(depth_first):
             step()
     sampler.add_depth(40, scene(40))  # without skeletons
     sampler.add_people(50, [person()])  # without an image
-    assert [shot.stamp for shot in sampler.frames] == [10, 20, 30]
+    assert [frame.stamp for frame in sampler.frames] == [10, 20, 30]
     np.testing.assert_array_equal(sampler.frames[1].depth, scene(20))
 
 
-def test_a_long_film_keeps_evenly_spaced_frames():
+def test_long_recording_keeps_evenly_spaced_frames():
     sampler = FrameSampler(max_frames=8)
     for stamp in range(100):
         sampler.add_depth(stamp, scene())
         sampler.add_people(stamp, [])
-    stamps = [shot.stamp for shot in sampler.frames]
+    stamps = [frame.stamp for frame in sampler.frames]
     assert 4 <= len(stamps) <= 8
     assert stamps[0] == 0 and len(set(np.diff(stamps))) == 1
 
