@@ -165,12 +165,12 @@ def test_joint_without_truth_is_left_alone():
     assert (adapter.apply(train)[:, INDEX["Neck"]] == train[:, INDEX["Neck"]]).all()
 
 
-def test_failed_estimates_do_not_steer_the_fit():
+def test_fit_is_robust_to_failed_estimates():
     train = people(200)
     theirs = tracker(train)
     estimates = train + np.random.default_rng(3).normal(0, 0.01, train.shape)
-    estimates[:20, :, :] = people(20, seed=9) + (0, 0, 1.0)  # somebody else
-    estimates[20:30] = np.nan  # nobody
+    estimates[:20, :, :] = people(20, seed=9) + (0, 0, 1.0)  # another person
+    estimates[20:30] = np.nan  # not detected
     adapter = JointAdapter.fit(estimates, theirs, ALL)
     test = people(50, seed=1)
     assert np.median(error(adapter.apply(test), tracker(test))) < 0.01
@@ -231,15 +231,15 @@ def test_saved_and_loaded(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"format": "another"}', "[1]"])
-def test_foreign_files_are_refused(tmp_path, text):
+def test_other_files_are_errors(tmp_path, text):
     (tmp_path / "adapter.json").write_text(text)
-    with pytest.raises(AdapterError, match=r"adapter\.json is no joint adapter"):
+    with pytest.raises(AdapterError, match=r"adapter\.json is not a joint adapter"):
         JointAdapter.load(tmp_path / "adapter.json")
 
 
 def test_nothing_to_fit_is_an_error():
-    nobody = np.full((3, NUM_JOINTS, 3), np.nan)
-    with pytest.raises(AdapterError, match="was nobody found"):
-        JointAdapter.fit(nobody, people(3), ALL[:3])
+    empty = np.full((3, NUM_JOINTS, 3), np.nan)
+    with pytest.raises(AdapterError, match="no skeleton to fit"):
+        JointAdapter.fit(empty, people(3), ALL[:3])
     with pytest.raises(AdapterError, match="must be"):
         JointAdapter.fit(people(3), people(2), ALL[:3])

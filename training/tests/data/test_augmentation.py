@@ -1,4 +1,4 @@
-"""Augmented crops stay true: what is drawn at a joint is still at that joint."""
+"""Augmentation keeps depth image and joints consistent."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def _marked(seed: int, background: int) -> CropArrays:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_what_is_at_a_joint_stays_there(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_depth_at_joints_is_preserved(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for share in ("_OCCLUDED", "_BACKGROUND", "_SECOND_PERSON"):
         monkeypatch.setattr(module, share, 0.0)
     made = augment(_marked(seed, int(crops.MISSING)), np.random.default_rng(seed))
@@ -48,7 +48,7 @@ def test_what_is_at_a_joint_stays_there(seed: int, monkeypatch: pytest.MonkeyPat
         np.testing.assert_array_equal(made.visible[0], np.array(FLIP_INDEX))
 
 
-def test_what_is_given_is_left_alone() -> None:
+def test_input_is_not_modified() -> None:
     given = _marked(0, 700)
     copies = [a.copy() for a in (given.depth, given.frame, given.joints, given.visible)]
     augment(given, np.random.default_rng(0))
@@ -58,7 +58,7 @@ def test_what_is_given_is_left_alone() -> None:
         np.testing.assert_array_equal(before, now)
 
 
-def test_others_never_cover_what_is_nearer() -> None:
+def test_added_depth_never_covers_nearer_surfaces() -> None:
     rng = np.random.default_rng(3)
     person = np.full((_H, _W), crops.MISSING, np.int16)
     person[60:160, 60:110] = 100

@@ -61,7 +61,7 @@ def test_mapped_crops_are_the_same_crops(folder: Path) -> None:
     np.testing.assert_array_equal(whole.batch(index).crops, mapped.batch(index).crops)
 
 
-def test_cut_out_crops_stand_in_the_same_rooms_every_time(folder: Path, tmp_path: Path) -> None:
+def test_backgrounds_are_reproducible(folder: Path, tmp_path: Path) -> None:
     room = figures(3, seed=9)
     room.depth[:] = 300
     shards.write(tmp_path / "shard_00000.npz", room)
@@ -103,7 +103,7 @@ def test_crops_are_spread_evenly(folder: Path) -> None:
         data.evenly_spaced(0)
 
 
-def test_mapped_crops_travel_to_workers_as_paths(folder: Path) -> None:
+def test_mapped_crops_are_pickled_as_paths(folder: Path) -> None:
     mapped = CropDataset(folder, mapped=True)
     sent = pickle.dumps(mapped)
     assert len(sent) < 5000
@@ -125,7 +125,7 @@ def test_the_same_seed_gives_the_same_samples_whatever_the_workers(folder: Path)
     assert not same(reference[0], batches(0, mapped=True, seed=5)[0])
 
 
-def test_what_is_expected_is_read_ahead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prefetch_reads_ahead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bytes] = []
 
     def fadvise(file: int, start: int, size: int, advice: int) -> None:
@@ -141,8 +141,8 @@ def test_what_is_expected_is_read_ahead(folder: Path, monkeypatch: pytest.Monkey
     assert len(asked) == 3
 
 
-def test_a_stream_expects_what_it_takes_next(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected: set[int] = set()
+def test_loader_prefetches_the_next_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prefetched: set[int] = set()
     taken: list[set[int]] = []
     data = CropDataset(folder, mapped=True)
     batch = data.batch
@@ -150,10 +150,10 @@ def test_a_stream_expects_what_it_takes_next(folder: Path, monkeypatch: pytest.M
     def take(indices: Rows, rng: np.random.Generator | None = None) -> Batch:
         taken.append({int(i) for i in indices})
         if len(taken) > 2:  # there was nothing before the first two
-            assert taken[-1] <= expected
+            assert taken[-1] <= prefetched
         return batch(indices, rng)
 
-    monkeypatch.setattr(data, "prefetch", lambda rows: expected.update(int(i) for i in rows))
+    monkeypatch.setattr(data, "prefetch", lambda rows: prefetched.update(int(i) for i in rows))
     monkeypatch.setattr(data, "batch", take)
     for _ in islice(CropLoader(data, 2, 0, SINGLE_PROCESS).start(None, 0), 2):
         pass

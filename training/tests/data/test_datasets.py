@@ -24,7 +24,7 @@ VIEW = Camera(100.0, 100.0, 60.0, 50.0, 120, 100)
 
 
 def k2hgd_files(root: Path, count: int = 3) -> np.ndarray:
-    """As the original's: shades of grey and pixels, commas between them, in its order of joints."""
+    """8-bit images and comma-separated pixels, in the dataset's order of joints."""
     rng = np.random.default_rng(0)
     (root / "depth_images").mkdir(parents=True)
     theirs = rng.integers(20, 200, (count, NUM_JOINTS, 2))
@@ -51,7 +51,7 @@ def test_k2hgd_reads_the_published_layout(tmp_path: Path) -> None:
     assert frame.key == "00000001"
 
 
-def test_k2hgd_names_what_is_wrong(tmp_path: Path) -> None:
+def test_k2hgd_errors_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"test_annos\.txt is missing"):
         datasets.open("k2hgd", tmp_path)
     k2hgd_files(tmp_path)
@@ -71,7 +71,28 @@ def test_k2hgd_names_what_is_wrong(tmp_path: Path) -> None:
             datasets.open("k2hgd", tmp_path)
 
 
-def test_k2hgd_sets_of_our_own_come_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("word", ["nan", "0", "-1"])
+def test_k2hgd_joints_without_label_are_not_valid(tmp_path: Path, word: str) -> None:
+    depth = np.full((212, 256), 3, np.float32)
+    lines = k2hgd.write_frame(tmp_path, 0, depth, mean_figure())
+    elbow = k2hgd.K2HGD_ROWS["LeftElbow"]
+    for name, line, n in zip(("annos", "joints_3d"), lines, (2, 3), strict=True):
+        words = line.split()
+        words[1 + elbow * n : 1 + (elbow + 1) * n] = [word] * n
+        # A byte-order mark and "\r\n", as editors on Windows write them.
+        text = "\ufeff" + " ".join(words) + "\r\n"
+        (tmp_path / f"test_{name}.txt").write_bytes(text.encode())
+    frame = datasets.open("k2hgd", tmp_path)[0]
+    assert frame.key == "00000001"
+    assert [JOINTS[k] for k in np.flatnonzero(~frame.target.valid)] == ["LeftElbow"]
+    assert np.isnan(frame.target.joints[INDEX["LeftElbow"]]).all()
+    sample = to_shards.crop_sample(frame, None, np.random.default_rng(0))
+    assert sample is not None
+    assert not sample.visible[INDEX["LeftElbow"]]
+    assert not sample.joints[INDEX["LeftElbow"]].any()
+
+
+def test_written_k2hgd_sets_are_read_back(tmp_path: Path) -> None:
     depth = np.random.default_rng(0).uniform(0.5, 8, (212, 256)).astype(np.float32)
     depth[:20] = 0
     lines = []
@@ -133,7 +154,7 @@ def test_itop_reads_valid_frames(tmp_path: Path) -> None:
     assert (CAMERA.width, CAMERA.height) == (320, 240)
 
 
-def test_itop_names_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_itop_errors_name_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     h5py = pytest.importorskip("h5py")
     with pytest.raises(DatasetError, match=r"ITOP_side_test_labels\.h5 is missing"):
         datasets.open("itop", tmp_path)
@@ -149,12 +170,12 @@ def test_itop_names_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         datasets.open("itop", tmp_path, split="train")
     real = builtins.__import__
 
-    def without(name, *rest):
+    def without_h5py(name, *rest):
         if name == "h5py":
             raise ImportError(name)
         return real(name, *rest)
 
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setattr(builtins, "__import__", without_h5py)
     with pytest.raises(DatasetError, match="pip install h5py"):
         datasets.open("itop", tmp_path)
 
@@ -177,7 +198,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_synthetic_frames_have_everybody(folder: Path) -> None:
+def test_synthetic_frames_contain_all_people(folder: Path) -> None:
     frames = datasets.open("synthetic", folder)
     assert len(frames) == 3
     two, one, none = frames
@@ -196,7 +217,7 @@ def test_synthetic_frames_have_everybody(folder: Path) -> None:
         datasets.open("synthetic", folder / "elsewhere")
 
 
-def test_synthetic_crops_are_images_of_cameras_of_their_own(folder: Path) -> None:
+def test_synthetic_crops_have_their_own_cameras(folder: Path) -> None:
     frames = datasets.open("synthetic", folder, kind="crops")
     shard = shards.read(folder / "shard_00000.npz")
     assert len(frames) == 3
@@ -230,7 +251,7 @@ def test_rendered_frames_are_the_same_every_time(tmp_path: Path) -> None:
         frames[2]
 
 
-def test_unknown_datasets_and_options_are_refused(tmp_path: Path) -> None:
+def test_unknown_datasets_and_options_are_errors(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no dataset 'coco': there are utd_mhad"):
         datasets.open("coco", tmp_path)
     with pytest.raises(DatasetError, match="itop does not take subjects: it takes view"):
@@ -243,7 +264,7 @@ def test_unknown_datasets_and_options_are_refused(tmp_path: Path) -> None:
         datasets.open("utd_mhad", tmp_path, stride=0)
 
 
-def test_command_lines_hand_on_what_was_given() -> None:
+def test_given_options_are_chosen() -> None:
     parser = argparse.ArgumentParser()
     registry.add_arguments(parser)
     args = parser.parse_args(["--data", "itop", "--view", "top", "--stride", "3"])

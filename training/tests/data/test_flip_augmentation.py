@@ -80,7 +80,7 @@ def test_augmentation_swaps_all_labels_or_none(
     assert 10 < flips < 38
 
 
-def test_the_fcns_targets_and_loss_do_not_know_left_from_right(tmp_path: Path) -> None:
+def test_fcn_targets_and_loss_are_flip_invariant(tmp_path: Path) -> None:
     shards.write(tmp_path / "shard_00000.npz", figures(3, seed=1))
     batch = CropDataset(tmp_path).batch(np.arange(3))
     other = mirrored(batch)
@@ -109,7 +109,7 @@ def test_the_fcns_targets_and_loss_do_not_know_left_from_right(tmp_path: Path) -
             assert torch.allclose(getattr(one, part), getattr(two, part), rtol=1e-4), part
 
 
-def test_the_tree_scores_a_mirrored_person_alike() -> None:
+def test_tree_scores_are_flip_invariant() -> None:
     data = ambiguous(8, 0)
     flat = torch.randn(19 + 108, generator=torch.Generator().manual_seed(0))
     weights = TreeWeights.of(flat)
@@ -127,7 +127,7 @@ def test_the_tree_scores_a_mirrored_person_alike() -> None:
     assert torch.equal(choice[:, _FLIP_INDEX], other_choice)
 
 
-def test_the_finders_people_stay_where_their_depth_is(tmp_path: Path) -> None:
+def test_detector_flip_keeps_people_at_their_depth(tmp_path: Path) -> None:
     shard = figures(1)
     view = np.zeros((1, *shards.CANVAS), np.uint16)
     view[0, :64, :80] = 4000

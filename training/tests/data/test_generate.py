@@ -1,4 +1,4 @@
-"""Making sets: by any number of processes and parts, stopped and resumed, in both layouts."""
+"""Generated sets do not depend on processes, parts and interruptions, in both layouts."""
 
 import json
 import os
@@ -49,10 +49,10 @@ def test_a_set_has_as_many_images_as_asked_for(reference: Path) -> None:
     assert manifest["config"]["people"]["mocap"] == 0
 
 
-def test_killed_at_any_moment_it_resumes_to_the_same_set(
+def test_a_killed_run_resumes_to_the_same_set(
     config: Path, reference: Path, tmp_path: Path
 ) -> None:
-    """Two processes are killed once a block is there; another two parts make the rest."""
+    """Two processes are killed after the first block; two parts render the rest."""
     command = [
         sys.executable,
         "-m",
@@ -79,7 +79,7 @@ def test_killed_at_any_moment_it_resumes_to_the_same_set(
     assert all(p.stat().st_mtime_ns == t for p, t in there.items())
 
 
-def test_a_folder_holds_one_set(
+def test_a_folder_contains_one_set(
     config: Path, reference: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = ["--out", str(reference), "--config", str(config)]

@@ -1,4 +1,4 @@
-"""What scenes are made of: walls, seats, clothes, and nobody inside anything."""
+"""Parts of scenes: walls, seats, clothes; nothing intersects."""
 
 from itertools import combinations
 
@@ -21,7 +21,7 @@ def bodies() -> BodyModel:
     return BodyModel()
 
 
-def test_only_hollows_bulge_away_by_multipath() -> None:
+def test_multipath_affects_only_concave_corners() -> None:
     x, y = np.meshgrid((np.arange(256) - 128) / 180, (np.arange(208) - 104) / 180)
     viewpoint = Viewpoint(np.array((0.0, 0.0, 1.2)), -0.3, 0.0)
     floor, wall = Plane(np.array((0.0, 0.0, 1.0)), 0.0), Plane(np.array((0.0, 1.0, 0.0)), 3.0)
@@ -43,7 +43,7 @@ def test_planes_hide_and_are_hidden() -> None:
     assert mesh.tolist() == [[0, 2]]
 
 
-def test_rays_beside_every_mesh_need_no_looking_up() -> None:
+def test_skipped_rays_do_not_change_the_result() -> None:
     """Skipping them changes nothing."""
     rng = np.random.default_rng(1)
     pieces = [room.move(room.random_furniture(rng), (x, 3 + x, 0)) for x in (-1, 0.3, 2)]
@@ -58,7 +58,7 @@ def test_rays_beside_every_mesh_need_no_looking_up() -> None:
     assert (which >= 0).any() and (which < 0).any()
 
 
-def test_fewer_triangles_leave_the_shape() -> None:
+def test_collapsed_edges_preserve_the_shape() -> None:
     ball = room.lathe([(np.sin(a), -np.cos(a)) for a in np.linspace(0, np.pi, 40)], sides=60)
     kept, faces = collapse_edges(ball.vertices, ball.faces, 0.1)
     assert len(faces) < len(ball.faces) / 2
@@ -70,7 +70,7 @@ def test_fewer_triangles_leave_the_shape() -> None:
     assert np.abs(a - b).max() < 0.03
 
 
-def test_clothes_lie_on_the_skin(bodies: BodyModel) -> None:
+def test_clothes_offset_the_surface(bodies: BodyModel) -> None:
     rng = np.random.default_rng(2)
     body = bodies.pose(poses.sample(rng, "standing")[0][None], bodies.sample_shapes(1, rng),
                        Details.relaxed(1))[0]  # fmt: skip
@@ -106,7 +106,7 @@ def test_normals_point_outwards() -> None:
 
 
 def test_people_and_things_do_not_share_space(bodies: BodyModel) -> None:
-    """No vertex of a person lies inside furniture, nobody stands in anybody or behind a wall."""
+    """People do not intersect furniture, each other or walls."""
     crowd = parse({"people": {"number": [0, 0, 0, 1]}, "objects": {"held": 0, "backpack": 0,
                    "both_hands": 0}, "room": {"furniture": 6, "back_wall": 1}})  # fmt: skip
     clothing = ClothingSampler(bodies, crowd.clothes)
@@ -133,7 +133,7 @@ def test_people_and_things_do_not_share_space(bodies: BodyModel) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_seats_carry_without_cutting(bodies: BodyModel, seed: int) -> None:
+def test_seats_do_not_cut_the_body(bodies: BodyModel, seed: int) -> None:
     rng = np.random.default_rng(seed)
     figure = poses.sample(rng, "sitting")[0]
     body = bodies.pose(figure[None], bodies.sample_shapes(1, rng), Details.relaxed(1))[0]

@@ -93,7 +93,7 @@ def test_sitting_people_have_bent_hips_and_knees() -> None:
         assert knee[2] > -0.35  # a hanging thigh would be -0.42
 
 
-def test_rays_meet_what_stands_where_the_viewpoint_says() -> None:
+def test_rays_hit_meshes_at_their_projection() -> None:
     viewpoint = Viewpoint(np.array((0.2, -0.1, 1.1)), pitch=-0.3, roll=0.1)
     target = np.array((0.5, 2.5, 0.6))
     scene = Renderer([room.box((20, 0.1, 20), (0, 6, 0)), room.box((0.1,) * 3, target)])
@@ -117,7 +117,7 @@ def test_a_wall_has_the_same_depth_everywhere() -> None:
 
 
 @pytest.mark.parametrize("kind", ["tof", "structured"])
-def test_a_sensor_keeps_holes_and_counts_in_millimetres(kind: str) -> None:
+def test_sensors_keep_holes_and_return_millimetres(kind: str) -> None:
     true = np.full((80, 90), 2.5, np.float32)
     true[:, 45:] = 4.0
     true[:10] = 0
@@ -140,7 +140,7 @@ def test_the_same_seed_gives_the_same_samples(generator: Generator) -> None:
         np.testing.assert_array_equal(a.joints, b.joints)
 
 
-def test_visible_joints_lie_under_measured_skin(generator: Generator) -> None:
+def test_visible_joints_lie_below_the_measured_surface(generator: Generator) -> None:
     checked = right = 0
     for made, view in (s for s, _ in zip(generator.stream(7), range(12), strict=False)):
         for crop in made:
@@ -168,7 +168,7 @@ def test_visible_joints_lie_under_measured_skin(generator: Generator) -> None:
 
 
 @pytest.mark.parametrize("sensor", SENSORS, ids=lambda sensor: sensor.name)
-def test_a_rendered_crop_is_what_would_be_cut_from_the_whole_image(
+def test_a_rendered_crop_equals_one_cut_from_the_image(
     generator: Generator, sensor: Sensor
 ) -> None:
     scene = next(s for s, _ in generator.scenes(3) if s.people)

@@ -1,23 +1,21 @@
-"""From our joints to a dataset's definition of them.
+"""Transform of joints to a dataset's joint definitions.
 
-Datasets mean different points by one name: the Kinect v1 tracker's hip centre, hips and spine lie
-higher than the anatomical joints.  A :class:`JointAdapter` moves our joints to theirs.  Per joint
-k, in the person's own frame and scaled by the length of the torso,
+Datasets define joints of the same name differently: the hip centre, hips and spine of the Kinect v1
+tracker lie higher than the anatomical joints.  A :class:`JointAdapter` moves joints to
+them.  Per joint k, in the person's own frame and scaled by the length of the torso,
 
     target_k = x_k + c_k + s g_k + a_k (x_p - x_k)
 
 with an offset c_k of three numbers, three more g_k that say how it grows with the person's size s,
 and, for the joints of a limb, a share a_k of the way to the upper end p of the limb's bone.  Size
-is the length of all bones together, relative to a reference: a tracker's own model of bodies is
-nearer to the average than people are, so that it puts the joints of small people lower in their
-bodies than those of tall ones.  Left and right have the same numbers, mirrored.  That moves a joint
-within the torso and along its bone, and no more, because it must not repair estimates: with more
-neighbours to average it would smooth their noise and flatter them.  For the same reason ridges,
-larger than the variance of that noise and smaller than that of a bone's direction or of people's
-sizes, hold a_k and g_k down.
+is the total length of all bones relative to a reference: the body model of a tracker varies less
+than people do.  Left and right have the same parameters, mirrored.  The adapter must not improve
+estimates: it has no other inputs that could average out their noise, and ridge terms regularize a_k
+and g_k.  They are larger than the variance of the noise and smaller than that of bone directions
+and body sizes.
 
-The parameters are fitted on estimates for a dataset's *training* subjects; evaluation on others
-reports estimates both as they are and adapted.
+The parameters are fitted on estimates of the *training* subjects of a dataset; evaluation on other
+subjects reports both raw and adapted estimates.
 """
 
 import json
@@ -29,6 +27,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from depth_pose_ros.core.skeleton import FLIP_INDEX, INDEX, JOINTS, NUM_JOINTS
 from depth_pose_ros.core.tracking.bones import lengths
+from depth_pose_training.engine.checkpoints import write_text
+from depth_pose_training.errors import UserError
 
 Array = NDArray[np.float64]
 
@@ -41,30 +41,30 @@ TOWARDS: tuple[int, ...] = tuple(
 )
 _TOWARDS = np.array(TOWARDS)
 _FLIP_INDEX = np.array(FLIP_INDEX)
-_MIN_TORSO = 0.05  # metres; below it a skeleton has collapsed and shows no directions
-_HUBER = 0.15  # torso lengths (about 7 cm): larger residuals are errors of estimate or tracker
+_MIN_TORSO = 0.05  # metres; shorter torsos have no defined directions
+_HUBER = 0.15  # torso lengths (about 7 cm): larger residuals are outliers
 _ITERATIONS = 10
-_SIZE = 4.0  # metres: all bones of somebody of 1.7 m
+_SIZE = 4.0  # metres: total bone length of a person of 1.7 m
 _SIZE_RIDGE = 1e-4  # a noise of 1 % in size; people differ by 5 % and more
 _FORMAT = "depth_pose joint adapter 2"
-#: Frames worth fitting on.  From 300 of UTD-MHAD the transform is uncertain by 0.3 points of
-#: average PDJ, from 600 by 0.15.
+#: Default number of frames for fitting.  With 300 frames of UTD-MHAD the uncertainty is 0.3 points
+#: of average PDJ, with 600 frames 0.15.
 ENOUGH_FRAMES = 1800
 
 
-class AdapterError(ValueError):
-    """Samples or a file that no adapter can be made from."""
+class AdapterError(UserError):
+    """Unusable samples, or a file that is not an adapter."""
 
 
 @dataclass(frozen=True)
 class JointAdapter:
-    """Fitted numbers; joints that a dataset does not have are left as they are.
+    """Fitted parameters; joints that a dataset does not have are not moved.
 
     Attributes:
         shares: (19,) a_k, zero for the joints of the torso.
         offsets: (19, 3) c_k in torso lengths: to the person's left, up, and forward.
         growths: (19, 3) g_k in the same units.
-        sizes: least and greatest s that the fit knows; beyond them nothing grows any more.
+        sizes: minimum and maximum s of the fit; s is clipped to them.
     """
 
     shares: Array
@@ -76,14 +76,14 @@ class JointAdapter:
     def fit(
         cls, estimates: ArrayLike, targets: ArrayLike, valid: ArrayLike, ridge: float = 0.03
     ) -> "JointAdapter":
-        """Ridge regression, re-weighted by Huber's rule so that failed estimates do not steer it.
+        """Ridge regression with Huber weights, robust to failed estimates.
 
         Args:
-            estimates: (N, 19, 3) our joints, metres, optical frame; rows of NaN (a person not
-                found) are left out.
+            estimates: (N, 19, 3) joints, metres, optical frame; rows with NaN (no detection) are
+                ignored.
             targets: (N, 19, 3) the dataset's joints.
-            valid: (N, 19) bool, which targets to trust.
-            ridge: how strongly shares are held towards zero, per sample, in squared torso lengths
+            valid: (N, 19) bool, trusted targets.
+            ridge: regularization of the shares, per sample, in squared torso lengths
                 (0.03 is a noise of 8 cm; a limb's direction varies by about 0.25).
 
         Raises:
@@ -92,13 +92,13 @@ class JointAdapter:
         ours, theirs, trusted = _samples(estimates, targets, valid)
         rotation, scale, sound = body_frames(ours)
         if not sound.any():
-            raise AdapterError("no skeleton to fit an adapter to: was nobody found?")
+            raise AdapterError("no skeleton to fit an adapter to: no person was detected")
         ours, theirs, trusted = ours[sound], theirs[sound], trusted[sound]
         to_local = np.swapaxes(rotation[sound], 1, 2) / scale[sound, None, None]
         origin = ours[:, INDEX["DownSpine"], None, :]
         local = np.einsum("nij,nkj->nki", to_local, ours - origin)
         goal = np.einsum("nij,nkj->nki", to_local, theirs - origin)
-        # Every skeleton a second time as its mirror image: left and right come out alike.
+        # Mirrored copies of all skeletons make left and right symmetric.
         flip = np.array((-1.0, 1.0, 1.0))
         local = np.concatenate((local, local[:, _FLIP_INDEX] * flip))
         goal = np.concatenate((goal, goal[:, _FLIP_INDEX] * flip))
@@ -106,7 +106,7 @@ class JointAdapter:
 
         bones = local[:, _TOWARDS] - local
         size = _relative_size(ours)
-        least, greatest = (float(v) for v in np.percentile(size, (1, 99)))
+        min_size, max_size = (float(v) for v in np.percentile(size, (1, 99)))
         size = np.tile(size, 2)
         shares = np.zeros(NUM_JOINTS)
         offsets, growths = np.zeros((2, NUM_JOINTS, 3))
@@ -114,14 +114,14 @@ class JointAdapter:
             rows = trusted[:, k]
             if rows.any():
                 difference = goal[rows, k] - local[rows, k]
-                found = _robust_ridge(bones[rows, k], size[rows], difference, ridge)
-                shares[k], offsets[k], growths[k] = found
-        return cls(shares, offsets, growths, (least, greatest))
+                solution = _robust_ridge(bones[rows, k], size[rows], difference, ridge)
+                shares[k], offsets[k], growths[k] = solution
+        return cls(shares, offsets, growths, (min_size, max_size))
 
     def apply(self, joints: ArrayLike) -> Array:
-        """(N, 19, 3) our joints -> (N, 19, 3) the dataset's, metres, optical frame.
+        """(N, 19, 3) joints -> (N, 19, 3) the dataset's joints, metres, optical frame.
 
-        A skeleton whose torso shows no direction (or of NaN) comes back as it is.
+        Skeletons with NaN or an undefined torso direction are returned unchanged.
         """
         ours = np.asarray(joints, dtype=np.float64)
         rotation, scale, sound = body_frames(ours)
@@ -139,14 +139,14 @@ class JointAdapter:
         }
         content = {"format": _FORMAT, "sizes": list(self.sizes), "joints": joints}
         text = json.dumps(content, indent=2)
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        write_text(Path(path), text + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> "JointAdapter":
         """Read what :meth:`save` wrote.
 
         Raises:
-            AdapterError: the file is something else.
+            AdapterError: the file is not an adapter.
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -160,10 +160,10 @@ class JointAdapter:
             )
             if not offsets.shape == growths.shape == (NUM_JOINTS, 3):
                 raise ValueError(f"offsets of shape {offsets.shape}, growths {growths.shape}")
-            least, greatest = (float(v) for v in content["sizes"])
+            min_size, max_size = (float(v) for v in content["sizes"])
         except (KeyError, TypeError, ValueError) as error:
-            raise AdapterError(f"{path} is no joint adapter of this project ({error!r})") from error
-        return cls(shares, offsets, growths, (least, greatest))
+            raise AdapterError(f"{path} is not a joint adapter ({error!r})") from error
+        return cls(shares, offsets, growths, (min_size, max_size))
 
 
 def body_frames(joints: ArrayLike) -> tuple[Array, Array, NDArray[np.bool_]]:
@@ -219,7 +219,7 @@ def _robust_ridge(
     constant = np.broadcast_to(np.eye(3), (len(bone), 3, 3))
     growing = constant * size[:, None, None]
     design = np.concatenate((bone[:, :, None], constant, growing), axis=2)
-    # A torso's joint has no bone (all zero): the least penalty keeps its equations solvable.
+    # Joints of the torso have no bone (all zero): a minimum penalty keeps the system solvable.
     penalty = len(bone) * np.diag((max(ridge, 1e-12), *(0.0,) * 3, *(_SIZE_RIDGE,) * 3))
     weight = np.ones(len(bone))
     for _ in range(_ITERATIONS):
