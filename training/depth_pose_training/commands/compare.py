@@ -4,20 +4,20 @@ All stages of each (the paper's ablation) on the same held-out crops, so that Al
 and joint fine-tuning can be told apart.
 """
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from depth_pose_training.commands.evaluate_crops import STAGES, evaluate
-from depth_pose_training.configs import options
+from depth_pose_training.configs.cli import option, parse
 from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.learning import run_folder
 
 _NEED = (run_folder.FCN, run_folder.JOINT_DEPTH_OFFSET, run_folder.MATCHNET, run_folder.INFERENCE)
-#: By folder and stage, what :meth:`depth_pose_training.commands.evaluate_crops.CropErrors.summary` says.
+#: Summaries of the errors by run folder and stage.
 Results = dict[str, dict[str, dict[str, float]]]
 
 
@@ -48,21 +48,20 @@ def table(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     return "\n".join(lines)
 
 
-def arguments() -> argparse.ArgumentParser:
-    """The command's options."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add = parser.add_argument
-    add("--runs", type=Path, nargs="+", required=True, help="run folders with all steps")
-    add("--data", type=Path, required=True, help="folder of held-out shards")
-    add("--limit", type=int, default=500, help="at most so many crops, evenly spread")
-    add("--out", type=Path, help="write the numbers as JSON")
-    add("--threads", type=int, default=2)
-    return parser
+@dataclass(frozen=True)
+class CompareOptions:
+    """Options of the step."""
+
+    runs: tuple[Path, ...] = option("complete run folders")
+    data: Path = option("folder of held-out shards")
+    limit: int = option("maximum number of crops, evenly spaced", 500)
+    out: Path | None = option("JSON file for the results", None)
+    threads: int = option("threads of the CPU", 2)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    args = options.parse(arguments(), "compare", argv)
+    args = parse(CompareOptions, argv, "compare")
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
     results = compare(args.runs, CropDataset(args.data, mapped=True), args.limit)

@@ -1,21 +1,21 @@
-"""The paper's FCN back into factors: ``python -m depth_pose_training factorize_fcn --help``.
+"""Factorizes the paper's FCN: ``python -m depth_pose_training factorize_fcn --help``.
 
-The opposite of :mod:`depth_pose_training.commands.multiply_out_fcn`, so that weights that were multiplied out can
-learn further at the factored network's speed: ``train_fcn --fcn paper --factored --begin-from``.
-A kernel is cut into its strongest directions of inputs and of outputs (De Lathauwer et al., "A
-multilinear singular value decomposition", 2000), which is exact where it was a product of such
-factors before.  Batch normalization gets the statistics of crops, and undoes them.
+The inverse of multiply_out_fcn.  The low-rank FCN trains faster: ``train_fcn --fcn paper --factored
+--begin-from``.  Each kernel gets a Tucker decomposition of its input and output channels (De
+Lathauwer et al., "A multilinear singular value decomposition", 2000), which is exact for kernels
+that multiply_out_fcn made.  Batch normalization gets the statistics of crops and cancels them.
 """
 
-import argparse
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from depth_pose_ros.core.models.fcn import PaperFcn
+from depth_pose_training.configs.cli import option, parse
 from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.engine.checkpoints import CheckpointError, read, write_whole
 from depth_pose_training.learning import run_folder
@@ -107,20 +107,19 @@ def _normal(norm: PositiveNorm, x: Tensor, source: nn.Conv2d, scale: float) -> T
     return made
 
 
-def arguments() -> argparse.ArgumentParser:
-    """The command's options."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add = parser.add_argument
-    add("--source", type=Path, required=True, help="folder of a run of the paper's network")
-    add("--run", type=Path, required=True, help="new folder for the factored run")
-    add("--data", type=Path, nargs="+", required=True, help="folders of training shards")
-    add("--crops", type=int, default=96, help="crops that statistics are taken of")
-    return parser
+@dataclass(frozen=True)
+class FactorizeOptions:
+    """Options of the step."""
+
+    source: Path = option("run folder of the paper's FCN")
+    run: Path = option("new run folder of the low-rank FCN")
+    data: tuple[Path, ...] = option("folders of training shards")
+    crops: int = option("crops for the batch normalization statistics", 96)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    args = arguments().parse_args(argv)
+    args = parse(FactorizeOptions, argv, "factorize_fcn")
     plain, data = PaperFcn(), CropDataset(*args.data, mapped=True)
     try:
         plain.load_state_dict(read(args.source / run_folder.FCN)["model"])

@@ -1,15 +1,17 @@
-"""The paper's FCN multiplied out: ``python -m depth_pose_training multiply_out_fcn --help``.
+"""Converts the low-rank FCN to the paper's: ``python -m depth_pose_training multiply_out_fcn``.
 
-What ``train_fcn --fcn paper --factored`` trained becomes the paper's nine layers, exactly
-(:mod:`depth_pose_training.learning.low_rank_fcn`); ``train_fcn --fcn paper`` on the folder that this writes
-goes on from there.  The other steps take either form, and are faster with the factored one.
+The result gives the same output as the network that ``train_fcn --fcn paper --factored`` trained
+(:mod:`depth_pose_training.learning.low_rank_fcn`).  ``train_fcn --fcn paper`` continues training in
+the folder that this step writes.  The other steps take both forms and are faster with the low-rank
+one.
 """
 
-import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from depth_pose_ros.core.models.fcn import PaperFcn
+from depth_pose_training.configs.cli import option, parse
 from depth_pose_training.engine.checkpoints import CheckpointError, read, write_whole
 from depth_pose_training.learning import run_folder
 from depth_pose_training.learning.low_rank_fcn import FactoredPaperFcn
@@ -31,17 +33,16 @@ def multiply_out(source: Path) -> PaperFcn:
     return factored.multiply_out()
 
 
-def arguments() -> argparse.ArgumentParser:
-    """The command's options."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add = parser.add_argument
-    add("--source", type=Path, required=True, help="folder of the factored run")
-    add("--run", type=Path, required=True, help="folder of the model's steps")
-    return parser
+@dataclass(frozen=True)
+class MultiplyOutOptions:
+    """Options of the step."""
+
+    source: Path = option("run folder of the low-rank FCN")
+    run: Path = option("new run folder")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    args = arguments().parse_args(argv)
+    args = parse(MultiplyOutOptions, argv, "multiply_out_fcn")
     model = multiply_out(args.source)
     write_whole(args.run / run_folder.FCN, {"model": model.state_dict()})
