@@ -99,9 +99,71 @@ def test_another_size_is_refused_and_a_missing_one_taken_from_the_image():
     assert calibrate(info(width=0, height=0), W, H, rectified=True).camera.width == W
 
 
+def test_another_size_of_the_same_shape_is_scaled_and_said():
+    for width, height, scale in ((256, 212, 0.5), (1024, 848, 2.0), (171, 141, 1 / 3)):
+        calibration = calibrate(info(), width, height, rectified=True)
+        expected = np.array((360.0, 361.0, 250.0, 210.0)) * scale
+        np.testing.assert_allclose(intrinsics(calibration.camera), expected, rtol=5e-3)
+        (text,) = calibration.assumptions
+        assert text.startswith("camera_info is for 512 x 424 pixels and is scaled")
+    assert calibrate(info(), W, H, rectified=True).assumptions == ()
+    with pytest.raises(CalibrationError):
+        calibrate(info(), W * 9, H * 9, rectified=True)
+
+
+def roi(x, y, width, height):
+    return SimpleNamespace(x_offset=x, y_offset=y, width=width, height=height)
+
+
+@pytest.mark.parametrize(
+    ("fields", "ignored"),
+    [
+        ({"binning_x": 2, "binning_y": 2}, "binning"),
+        ({"roi": roi(50, 60, 300, 200)}, "roi"),
+        ({"roi": roi(50, 60, 300, 200), "binning_x": 4, "binning_y": 4}, "roi and binning"),
+        ({"roi": roi(100, 0, W, H)}, "roi"),  # beyond the sensor
+        ({"roi": roi(16, 8, 0, 0)}, "roi"),
+        ({"roi": roi(0, 0, W, H)}, ""),
+        ({"roi": roi(7, 5, 300, 200), "width": 0, "height": 0}, "roi"),
+        ({"binning_x": 2, "binning_y": 2, "width": 0, "height": 0}, "binning"),
+    ],
+)
+def test_roi_and_binning_that_contradict_the_size_of_the_image_are_ignored(fields, ignored):
+    calibration = calibrate(info(**fields), W, H, rectified=True)
+    assert intrinsics(calibration.camera) == (360.0, 361.0, 250.0, 210.0)
+    text = f"{ignored} of camera_info contradicts the size of the image and is ignored"
+    assert calibration.assumptions == ((text,) if ignored else ())
+
+
+def test_roi_holds_where_binning_contradicts_the_size_and_the_reverse():
+    message = info(roi=roi(100, 40, 300, 200), binning_x=2, binning_y=2)
+    calibration = calibrate(message, 300, 200, rectified=True)
+    assert intrinsics(calibration.camera) == (360.0, 361.0, 150.0, 170.0)
+    assert calibration.assumptions[0].startswith("binning of camera_info")
+    calibration = calibrate(message, W // 2, H // 2, rectified=True)
+    assert intrinsics(calibration.camera) == (180.0, 180.5, 125.0, 105.0)
+    assert calibration.assumptions[0].startswith("roi of camera_info")
+    odd = info(width=511, height=423, binning_x=2, binning_y=2)
+    for size in ((255, 211), (256, 212)):
+        assert calibrate(odd, *size, rectified=True).assumptions == ()
+
+
+@pytest.mark.parametrize("p", [[0.0] * 12, [float("nan")] * 12, [1.0, *[0.0] * 11]])
+def test_k_is_used_where_p_is_unusable_and_p_where_k_is(p):
+    calibration = calibrate(info(p=p), W, H, rectified=True)
+    assert intrinsics(calibration.camera) == (365.0, 366.0, 256.0, 212.0)
+    assert calibration.assumptions[0].startswith("P is empty")
+    assert calibrate(info(p=p, d=[]), W, H, rectified=True).assumptions == ()
+    calibration = calibrate(info(k=[0.0] * 9, d=[0.0] * 5), W, H, rectified=False)
+    assert intrinsics(calibration.camera) == (360.0, 361.0, 250.0, 210.0)
+    assert calibration.assumptions[0].startswith("K is empty")
+    with pytest.raises(CameraError, match="all-zero K"):
+        calibrate(info(k=[0.0] * 9), W, H, rectified=False)
+
+
 def test_region_of_interest_and_binning_as_image_geometry_has_them():
-    roi = SimpleNamespace(x_offset=100, y_offset=40, width=300, height=200)
-    camera = calibrate(info(roi=roi, binning_x=2, binning_y=2), 150, 100, rectified=True).camera
+    message = info(roi=roi(100, 40, 300, 200), binning_x=2, binning_y=2)
+    camera = calibrate(message, 150, 100, rectified=True).camera
     assert intrinsics(camera) == (180.0, 180.5, 75.0, 85.0)
 
 
