@@ -4,18 +4,21 @@ import argparse
 import importlib
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jsonargparse
 import pytest
 from torch.distributed.run import get_args_parser
+
+from depth_pose_training.configs.cli import OptionsError
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
     *(p for d in ("docs", "models", "training") for p in sorted((ROOT / d).glob("*.md"))),
 ]
-PACKAGE = "-m depth_pose_training."
+PACKAGE = "-m depth_pose_training "
 TORCHRUN = ".venv/bin/torchrun "
 
 
@@ -58,23 +61,30 @@ def test_a_documented_command_is_taken(command: str, monkeypatch: pytest.MonkeyP
     if TORCHRUN in command:
         module, words = of_torchrun(shlex.split(command.split(TORCHRUN)[1], comments=True))
     else:
-        words = shlex.split(command.split("-m ", 1)[1], comments=True)
-        module, words = words[0], words[1:]
-    step = importlib.import_module(module)
+        words = shlex.split(command.split(PACKAGE, 1)[1], comments=True)
+        module = "depth_pose_training"
+    assert module == "depth_pose_training"
+    step = importlib.import_module(f"depth_pose_training.commands.{words[0]}")
+    words = words[1:]
     if "..." in words:  # an excerpt: other options are left out
         return
-    parse = argparse.ArgumentParser.parse_args
-
-    def taken(self: argparse.ArgumentParser, *args: list[str]) -> None:
-        parse(self, *args)
-        raise Taken
 
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", taken)
+    for parser in (argparse.ArgumentParser, jsonargparse.ArgumentParser):
+        monkeypatch.setattr(parser, "parse_args", _parse_then_stop(parser.parse_args))
     with pytest.raises(Taken):
         step.main(words)
 
 
+def _parse_then_stop(parse: Callable[..., object]) -> Callable[..., None]:
+    def parse_args(*args: object) -> None:
+        parse(*args)
+        raise Taken
+
+    return parse_args
+
+
 def test_a_wrong_command_is_noticed(monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(SystemExit):
-        test_a_documented_command_is_taken(f"$P {PACKAGE}surface --ran x", monkeypatch)
+    for command in ("templates --ran x", "compare --ran x"):
+        with pytest.raises((SystemExit, OptionsError)):
+            test_a_documented_command_is_taken(f"$P {PACKAGE}{command}", monkeypatch)
