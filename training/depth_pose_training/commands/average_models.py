@@ -110,10 +110,10 @@ def run(args: argparse.Namespace) -> None:
             ) from error
         count_anew(fcn, CropDataset(*args.data, mapped=True), args.crops, args.seed)
         state = fcn.state_dict()
-    options.save(args.run, "average", args)
+    options.save(args.run, "average_models", args)
     write_whole(args.run / run_folder.FCN, {"model": state})
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    run(options.parse(arguments(), "average", argv))
+    run(options.parse(arguments(), "average_models", argv))

@@ -69,7 +69,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    args = options.parse(arguments(), "assemble", argv)
-    options.save(args.run, "assemble", args)
+    args = options.parse(arguments(), "export_weights", argv)
+    options.save(args.run, "export_weights", args)
     assemble(args.run, args.detector, args.out, args.fcn)
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB, {weights.module_names(args.out)}")

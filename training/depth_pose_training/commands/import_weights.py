@@ -76,6 +76,6 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    args = options.parse(arguments(), "unpack", argv)
+    args = options.parse(arguments(), "import_weights", argv)
     unpack(weights.resolve(args.weights), args.run, args.detector)
-    options.save(args.run, "unpack", args)
+    options.save(args.run, "import_weights", args)

@@ -67,7 +67,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """The step, by a command line's options."""
-    run_folder.start(args, "surface")
+    run_folder.start(args, "joint_depth_offset")
     offsets = joint_depth_offsets(CropDataset(*args.data, mapped=True), args.crops, args.seed)
     write_whole(args.run / run_folder.JOINT_DEPTH_OFFSET, {"joint_depth_offset": offsets})
     millimetres = {k: round(1000 * float(v)) for k, v in zip(JOINTS, offsets, strict=True)}
@@ -77,4 +77,4 @@ def run(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    run(options.parse(arguments(), "surface", argv))
+    run(options.parse(arguments(), "joint_depth_offset", argv))

@@ -5,7 +5,7 @@ A file has a section per step, named as its module, with the options' names as k
     train_fcn:
       data: [data/train, data/real]
       rate: 3e-3
-    surface: {crops: 2000}
+    joint_depth_offset: {crops: 2000}
 
 ``options.yaml``, which every step writes beside its results, is such a file.
 """
@@ -23,18 +23,18 @@ from depth_pose_training.errors import UserError
 #: The steps that a file may have sections for.
 STEPS = (
     "train_fcn",
-    "average",
+    "average_models",
     "train_detector",
-    "nobody",
-    "surface",
+    "mine_negatives",
+    "joint_depth_offset",
     "templates",
     "train_matchnet",
-    "train_person",
+    "train_person_classifier",
     "learn_inference",
     "finetune",
     "algorithm1",
-    "assemble",
-    "unpack",
+    "export_weights",
+    "import_weights",
     "compare",
 )
 FILE = "options.yaml"

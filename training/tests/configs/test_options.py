@@ -151,7 +151,7 @@ def test_every_step_has_help_and_takes_a_file(
     with pytest.raises(SystemExit) as stop:
         MODULES[name].main(["--help"])
     assert stop.value.code == 0
-    assert "--config-file" in capsys.readouterr().out
+    assert "--config" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", [FileNotFoundError, UserError, ConfigError, WeightsError])
