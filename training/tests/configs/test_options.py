@@ -114,9 +114,9 @@ def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -
 def test_kept_options_are_a_file_of_options(tmp_path: Path) -> None:
     first = parse(tmp_path, "train_fcn: {data: [a, b], steps: 9}")
     options.save(tmp_path / "run", "train_fcn", first)
-    options.save(tmp_path / "run", "surface", argparse.Namespace(crops=5, config=None))
+    options.save(tmp_path / "run", "joint_depth_offset", argparse.Namespace(crops=5, config=None))
     kept = tmp_path / "run" / options.FILE
-    assert yaml.safe_load(kept.read_text())["surface"] == {"crops": 5}
+    assert yaml.safe_load(kept.read_text())["joint_depth_offset"] == {"crops": 5}
     again = options.parse(parser(), "train_fcn", ["--config-file", str(kept)])
     assert again == first
 
