@@ -81,7 +81,7 @@ def _backend_calls(
     depth, camera = kinect_frame()
     estimator, single = (_load(settings, backend, people) for people in (6, 1))
     detect = partial(
-        detection.find, estimator._detector, depth, camera, run=estimator._backend.detect
+        detection.detect, estimator._detector, depth, camera, run=estimator._backend.detect
     )
     threads = torch.get_num_threads()  # the backend's choice; the next backend sets its own
 

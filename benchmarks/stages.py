@@ -13,7 +13,7 @@ from benchmarks.timing import interleave
 from depth_pose_ros.core import crops, detection
 from depth_pose_ros.core.backends.backend import Backend
 from depth_pose_ros.core.depth import to_metres
-from depth_pose_ros.core.detection import shrink
+from depth_pose_ros.core.detection import resize_depth
 from depth_pose_ros.core.estimator import PoseEstimator
 from depth_pose_ros.core.models.fcn import FcnOutput, log_heat
 
@@ -31,18 +31,18 @@ def run(settings: Settings) -> dict[str, Any]:
         threads=settings.threads,
     )
     backend, detector = estimator._backend, estimator._detector
-    (found,) = detection.find(detector, depth, camera, most=1, run=backend.detect)
+    (found,) = detection.detect(detector, depth, camera, max_detections=1, run=backend.detect)
     frame = crops.frame_around(found.centre)
     device = backend.network.gamma.device
     image = torch.from_numpy(crops.cut(depth, camera, frame))[None, None].to(device)
-    small = shrink(depth, camera, detector.config.focal, detector.multiple)[0]
+    small = resize_depth(depth, camera, detector.config.focal, detector.multiple)[0]
     raw = np.round(depth * 1000).astype(np.uint16)
     with torch.inference_mode():
         output = backend.fcn(image).clone()  # the maps are valid until the next call
         (pose,) = estimator.estimate(depth, camera)
         works: Calls = {
             "depth decoding": lambda: to_metres(raw, "16UC1"),
-            "detection": lambda: detection.find(detector, depth, camera, run=backend.detect),
+            "detection": lambda: detection.detect(detector, depth, camera, run=backend.detect),
             "detection, network only": lambda: backend.detect(small),
             "crop": lambda: crops.cut(depth, camera, frame),
             "FCN": lambda: backend.fcn(image),
@@ -61,19 +61,19 @@ def after_fcn(backend: Backend, output: FcnOutput, crops: Tensor, frames: Tensor
 
     Args:
         backend: runs them.
-        output, crops, frames: as of :meth:`PoseNetwork.complete`.
+        output, crops, frames: as of :meth:`PoseNetwork.forward_maps`.
     """
     network, pipeline = backend.network, getattr(backend, "pipeline", None)
     if pipeline is None:
         proposals = network.propose(output, crops, frames)
         unary = network.unary_terms(output, crops, proposals)
-        weights = network.weigh(unary, output, proposals)
+        weights = network.infer(unary, output, proposals)
         return {
             "proposals": lambda: network.propose(output, crops, frames),
             "MatchNet": lambda: network.unary_terms(output, crops, proposals),
-            "tree inference": lambda: network.weigh(unary, output, proposals),
-            "decoding": lambda: network.readout(output, proposals, weights),
-            "all after the FCN": lambda: network.complete(output, crops, frames),
+            "tree inference": lambda: network.infer(unary, output, proposals),
+            "decoding": lambda: network.decode(output, proposals, weights),
+            "all after the FCN": lambda: network.forward_maps(output, crops, frames),
         }
     crop, frame = crops[0, 0].numpy(), frames[0].numpy()
     heat = (output.heat if output.logits else log_heat(output))[0].contiguous().numpy()

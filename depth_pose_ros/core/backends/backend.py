@@ -14,6 +14,7 @@ from depth_pose_ros.core.models.detector import DetectorOutput, PersonDetector
 from depth_pose_ros.core.models.fcn import FcnOutput
 from depth_pose_ros.core.models.pose_network import PoseNetwork, Stage
 
+Floats = NDArray[np.float32]
 #: "openvino-int8" has a quantized FCN; "auto" is the fastest that is available.
 BackendName = Literal["auto", "torch", "openvino", "openvino-int8"]
 
@@ -32,7 +33,7 @@ class Backend(Protocol):
     def fcn(self, crops: Tensor) -> FcnOutput:
         """The FCN for one crop (1, 1, H, W); the maps are valid until the next call."""
 
-    def detect(self, depth: NDArray[np.float32]) -> DetectorOutput:
+    def detect(self, depth: Floats) -> DetectorOutput:
         """The detector's maps, valid until the next call.
 
         Args:
@@ -40,13 +41,9 @@ class Backend(Protocol):
         """
 
     def poses(
-        self,
-        crops: NDArray[np.float32],
-        frames: NDArray[np.float32],
-        stage: Stage,
-        min_scores: NDArray[np.float32] | None = None,
+        self, crops: Floats, frames: Floats, stage: Stage, min_scores: Floats | None = None
     ) -> PoseOutput:
-        """Skeletons of B crops; see :meth:`PoseNetwork.complete`.
+        """Skeletons of B crops; see :meth:`PoseNetwork.forward_maps`.
 
         Args:
             crops: (B, H, W).

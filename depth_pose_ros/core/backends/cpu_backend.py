@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from depth_pose_ros.core.backends.backend import Floats
 from depth_pose_ros.core.backends.native import binding
 from depth_pose_ros.core.backends.workers import Workers
 from depth_pose_ros.core.models.decode import PoseOutput
@@ -55,11 +54,7 @@ class CpuBackend:
         return self._run_fcn(self._fcn, crops)
 
     def poses(
-        self,
-        crops: NDArray[np.float32],
-        frames: NDArray[np.float32],
-        stage: Stage,
-        min_scores: NDArray[np.float32] | None = None,
+        self, crops: Floats, frames: Floats, stage: Stage, min_scores: Floats | None = None
     ) -> PoseOutput:
         """See :class:`depth_pose_ros.core.backends.backend.Backend`."""
 
@@ -73,7 +68,7 @@ class CpuBackend:
                 return self.pipeline(maps, crops[i], frames[i], least, parallel)
             frame = torch.from_numpy(frames[i : i + 1])
             least = None if lowest is None else torch.from_numpy(lowest)
-            return self.network.complete(maps, image, frame, stage, least)
+            return self.network.forward_maps(maps, image, frame, stage, least)
 
         people = range(len(crops))
         if len(crops) > 1 and self._fcns:
@@ -98,17 +93,13 @@ class TorchBackend(CpuBackend):
     """
 
     def __init__(
-        self,
-        pose: PoseNetwork,
-        detector: PersonDetector,
-        threads: int,
-        flip_test: bool = False,
+        self, pose: PoseNetwork, detector: PersonDetector, threads: int, flip_test: bool = False
     ) -> None:
         super().__init__(pose.eval().cpu(), threads, lambda x: pose.fcn(x), (), flip_test)
         self._detector = detector.eval().cpu()
 
     @torch.inference_mode()
-    def detect(self, depth: NDArray[np.float32]) -> DetectorOutput:
+    def detect(self, depth: Floats) -> DetectorOutput:
         """See :class:`depth_pose_ros.core.backends.backend.Backend`."""
         output: DetectorOutput = self._detector(torch.from_numpy(depth)[None])
         return output

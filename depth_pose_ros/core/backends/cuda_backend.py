@@ -1,10 +1,9 @@
 """Inference on a CUDA GPU with torch.  Not yet measured on a GPU."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from depth_pose_ros.core.backends.backend import Floats
 from depth_pose_ros.core.models.decode import PoseOutput
 from depth_pose_ros.core.models.detector import DetectorOutput, PersonDetector
 from depth_pose_ros.core.models.fcn import FcnOutput
@@ -33,22 +32,18 @@ class CudaBackend:
         self._detector = detector.eval().to(device)
 
     @torch.inference_mode()
-    def detect(self, depth: NDArray[np.float32]) -> DetectorOutput:
+    def detect(self, depth: Floats) -> DetectorOutput:
         """See :class:`depth_pose_ros.core.backends.backend.Backend`."""
         return DetectorOutput(*(t.cpu() for t in self._detector(self._copy(depth)[None])))
 
     @torch.inference_mode()
     def poses(
-        self,
-        crops: NDArray[np.float32],
-        frames: NDArray[np.float32],
-        stage: Stage,
-        min_scores: NDArray[np.float32] | None = None,
+        self, crops: Floats, frames: Floats, stage: Stage, min_scores: Floats | None = None
     ) -> PoseOutput:
         """See :class:`depth_pose_ros.core.backends.backend.Backend`."""
         images, positions = self._copy(crops)[:, None], self._copy(frames)
         least = None if min_scores is None else self._copy(min_scores)
-        output = self.network.complete(self.fcn(images), images, positions, stage, least)
+        output = self.network.forward_maps(self.fcn(images), images, positions, stage, least)
         return PoseOutput(*(t.cpu() for t in output))
 
     @torch.inference_mode()
@@ -69,6 +64,6 @@ class CudaBackend:
         assert depth is not None
         return FcnOutput(heat, depth, displacement, output.logits, context)
 
-    def _copy(self, array: NDArray[np.float32]) -> Tensor:
+    def _copy(self, array: Floats) -> Tensor:
         """The array on the GPU, from pinned memory, so that the copy is asynchronous."""
         return torch.from_numpy(array).pin_memory().to(self._device, non_blocking=True)

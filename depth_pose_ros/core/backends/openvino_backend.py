@@ -3,12 +3,11 @@
 from collections import OrderedDict
 from functools import partial
 
-import numpy as np
 import openvino as ov
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from depth_pose_ros.core.backends.backend import Floats
 from depth_pose_ros.core.backends.cpu_backend import CpuBackend, Fcn
 from depth_pose_ros.core.backends.openvino_models import (
     CompiledModel,
@@ -54,7 +53,7 @@ class OpenVinoBackend(CpuBackend):
         super().__init__(network, threads, fcns[0], fcns[1:], flip_test)
 
     @torch.inference_mode()
-    def detect(self, depth: NDArray[np.float32]) -> DetectorOutput:
+    def detect(self, depth: Floats) -> DetectorOutput:
         """See :class:`depth_pose_ros.core.backends.backend.Backend`."""
         if depth.shape not in self._detectors:
             if len(self._detectors) == _MAX_DETECTORS:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import torch
-from numpy.typing import NDArray
 from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
+from depth_pose_ros.core.backends.backend import Floats
 from depth_pose_ros.core.models.detector import PersonDetector
 from depth_pose_ros.core.models.fcn import FcnOutput
 
@@ -90,7 +90,7 @@ class CompiledModel:
         self._request = core().compile_model(model, "CPU", options).create_infer_request()
         self._outputs = len(model.outputs)
 
-    def __call__(self, *arrays: NDArray[np.float32]) -> list[Tensor]:
+    def __call__(self, *arrays: Floats) -> list[Tensor]:
         """Outputs in the model's own memory: valid until the next call."""
         inputs = [ov.Tensor(np.ascontiguousarray(a), shared_memory=True) for a in arrays]
         self._request.infer(inputs)

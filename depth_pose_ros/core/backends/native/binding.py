@@ -13,15 +13,16 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from depth_pose_ros.core.backends.backend import Floats
 from depth_pose_ros.core.backends.workers import Workers
 from depth_pose_ros.core.crops import DEPTH_RANGE, FAR
 from depth_pose_ros.core.models.decode import (
+    CONFIDENCE_EPS,
     HEAT_WINDOW,
-    LEAST_DOUBT,
-    UNSEEN,
+    HIDDEN_FACTOR,
     PoseOutput,
-    absent,
-    person_score,
+    empty_pose,
+    torso_score,
 )
 from depth_pose_ros.core.models.fcn import FcnOutput, log_heat
 from depth_pose_ros.core.models.person_classifier import PersonClassifier
@@ -40,8 +41,6 @@ _INSTRUCTION_SETS: dict[str, set[str]] = {
 _ALL = np.arange(NUM_JOINTS, dtype=np.int32)
 _IS_LOWER = np.array([j.endswith(("DownSpine", "Hand", "Hip", "Knee", "Foot")) for j in JOINTS])
 _PARENTS = np.array(EDGE_PARENTS, np.int32)
-
-Floats = NDArray[np.float32]
 
 
 def library() -> ctypes.CDLL | None:
@@ -100,7 +99,7 @@ class Proposals:
 
 
 class NativePipeline:
-    """Equal to :meth:`PoseNetwork.complete` for one crop but for rounding.
+    """Equal to :meth:`PoseNetwork.forward_maps` for one crop but for rounding.
 
     May be called by several threads at once.
 
@@ -129,8 +128,8 @@ class NativePipeline:
         stride = int(network.fcn.stride)
         gate, reach = float(network.joint_depth_gate), (HEAT_WINDOW + stride) / 2
         self._constants = np.array(
-            [DEPTH_RANGE, FAR, NEAREST, gate, reach, UNSEEN, LEAST_DOUBT, stride, config.window,
-             config.fcn == "compact"], np.float32,
+            [DEPTH_RANGE, FAR, NEAREST, gate, reach, HIDDEN_FACTOR, CONFIDENCE_EPS, stride,
+             config.window, config.fcn == "compact"], np.float32,
         )  # fmt: skip
         functions.matchnet_create.restype = ctypes.c_void_p
         self._matchnet = ctypes.c_void_p(_create_matchnet(network, functions))
@@ -153,7 +152,7 @@ class NativePipeline:
             output: the FCN's, of one crop.
             crop: (H, W).
             frame: (4,), see :class:`depth_pose_ros.core.crops.CropFrame`.
-            min_score: as of :meth:`PoseNetwork.complete`.
+            min_score: as of :meth:`PoseNetwork.forward_maps`.
             parallel: use all workers; False inside of a worker.
 
         Raises:
@@ -163,14 +162,14 @@ class NativePipeline:
         # operation when several people's threads compete for it.
         score = self._score(output)
         if score is not None and min_score is not None and score < min_score:
-            return absent(torch.tensor([score]))
+            return empty_pose(torch.tensor([score]))
         heat = _one(output.heat if output.logits else log_heat(output))
         proposals = self.propose(output, heat, crop, frame)
         unary = self.unary_terms(proposals, crop, parallel)
         weights = self.tree_inference(unary, proposals.anchors, proposals.points)
         joints, pixels, mass, confidence = self.decode(proposals, weights, heat)
         if score is None:
-            score = float(person_score(torch.from_numpy(mass)))
+            score = float(torso_score(torch.from_numpy(mass)))
         return PoseOutput(
             torch.from_numpy(joints),
             torch.from_numpy(pixels),
@@ -205,11 +204,7 @@ class NativePipeline:
         return unary
 
     def matchnet(
-        self,
-        crop: Floats,
-        starts: NDArray[np.int64],
-        unary: Floats,
-        parts: ArrayLike,
+        self, crop: Floats, starts: NDArray[np.int64], unary: Floats, parts: ArrayLike
     ) -> None:
         """Fill the parts' rows of ``unary`` (19, n) with U of Eqn. 3; ``starts`` is (19, 2)."""
         which = np.asarray(parts, np.int32)
@@ -245,7 +240,7 @@ class NativePipeline:
         return joints, pixels, mass, confidence
 
     def _score(self, output: FcnOutput) -> float | None:
-        """:meth:`PoseNetwork.presence`."""
+        """:meth:`PoseNetwork.person_score`."""
         if self._person is None or output.context is None:
             return None if output.logits else 0.5
         hidden_weight, hidden_bias, weight, bias = self._person
