@@ -63,7 +63,10 @@ def parse(tmp_path: Path, text: str, *argv: str) -> argparse.Namespace:
 
 
 def test_the_command_line_has_the_last_word(tmp_path: Path) -> None:
-    text = "train_fcn: {data: a, rate: 1e-3, checkpoint-every: 7, clip: true}\njoint_depth_offset: {crops: 1}"
+    text = (
+        "train_fcn: {data: a, rate: 1e-3, checkpoint-every: 7, clip: true}\n"
+        "joint_depth_offset: {crops: 1}"
+    )
     args = parse(tmp_path, text, "--rate", "2")
     assert vars(args) == {
         "data": [Path("a")], "rate": 2.0, "steps": 3, "fcn": "compact", "clip": True,
