@@ -1,17 +1,16 @@
-"""Where a body is and where it faces: the root frame of REP-155."""
+"""Position and orientation of a body: the root frame of REP-155."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_pose_ros.core.skeleton import INDEX
+from depth_pose_ros.core.skeleton import HIPS, INDEX
 
 _LEFT = [INDEX["LeftHip"], INDEX["LeftShoulder"]]
 _RIGHT = [INDEX["RightHip"], INDEX["RightShoulder"]]
-_HIPS = [INDEX["LeftHip"], INDEX["RightHip"]]
 
 #: Body axes, as columns, of a person who stands before the camera and faces it.
 _FACING_CAMERA = np.array(((0.0, 1.0, 0.0), (0.0, 0.0, -1.0), (-1.0, 0.0, 0.0)))
-_SHORTEST = 1e-3  # metres; anything shorter has no direction worth the name
+_MIN_LENGTH = 1e-3  # metres; a shorter vector has no usable direction
 
 
 def body_frame(joints: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -26,11 +25,11 @@ def body_frame(joints: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArra
         the optical frame.  Where the torso has no extent, the person is taken to face the camera.
     """
     points = joints.astype(np.float64)
-    origin = points[_HIPS].mean(axis=0)
+    origin = points[list(HIPS)].mean(axis=0)
     up = points[INDEX["UpperSpine"]] - origin
     left = (points[_LEFT] - points[_RIGHT]).sum(axis=0)
     forward = np.cross(left, up)
-    if np.linalg.norm(up) < _SHORTEST or np.linalg.norm(forward) < _SHORTEST**2:
+    if np.linalg.norm(up) < _MIN_LENGTH or np.linalg.norm(forward) < _MIN_LENGTH**2:
         return origin, _FACING_CAMERA.copy()
     z = up / np.linalg.norm(up)
     x = forward / np.linalg.norm(forward)

@@ -1,4 +1,4 @@
-"""Where people are in a depth image."""
+"""Detection of people in a whole depth image."""
 
 import math
 from collections.abc import Callable
@@ -11,29 +11,24 @@ from numpy.typing import NDArray
 
 from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.core.models.detector import DetectorOutput, PersonDetector
-from depth_pose_ros.core.skeleton import EDGE_CHILDREN, EDGE_PARENTS
+from depth_pose_ros.core.nms import nms
 
-#: Two finds nearer to each other than this, metres, are one person.
+#: Detections nearer to each other than this, metres, are one person.
 SAME_PERSON = 0.30
 #: The crop's reference depth lies on the body's surface, this far in front of the spine, metres.
 SPINE_TO_SURFACE = 0.10
-_NEAREST = 0.3  # metres: in the lens
-#: Lowest score of a find that is worth a closer look: low, because the pose network has a say too.
-LEAST_FIND = 0.1
-#: Two poses whose joints are nearer to each other than this, metres, in the median, are one person.
-SAME_POSE = 0.30
-#: A pose whose joints are nearer to another's bones than this, metres, in the median, is of the
-#: same body: two bodies do not go through each other.
-SAME_BODY = 0.12
+#: Minimum score of a detection.  It is low because the pose network's score counts, too.
+MIN_SCORE = 0.1
+_MIN_DEPTH = 0.3  # metres
 
 
 @dataclass(frozen=True)
 class Detection:
-    """One person found.
+    """One detected person.
 
     Attributes:
-        centre: (3,) metres, optical frame: the middle of the spine, brought forward to the body's
-            surface; what :func:`depth_pose_ros.core.crops.frame_around` takes.
+        centre: (3,) metres, optical frame: the middle of the spine, moved towards the camera to the
+            body's surface; input of :func:`depth_pose_ros.core.crops.frame_around`.
         score: in [0, 1].
     """
 
@@ -41,10 +36,10 @@ class Detection:
     score: float
 
 
-def shrink(
+def resize_depth(
     depth: NDArray[np.float32], camera: Camera, focal: float, multiple: int
 ) -> tuple[NDArray[np.float32], Camera]:
-    """Resample an image to a focal length, padded with missing depth to a multiple of pixels.
+    """Resample a depth image to a focal length and pad it to a multiple of pixels.
 
     Args:
         depth: (H, W) float32 metres, 0 or NaN where missing.
@@ -54,7 +49,7 @@ def shrink(
     """
     sx, sy = focal / camera.fx, focal / camera.fy
     w, h = max(1, round(camera.width * sx)), max(1, round(camera.height * sy))
-    # Nearest neighbour, reading the pixel in the middle of each new one: no invented surfaces.
+    # Nearest neighbour at the centre of each new pixel: interpolation would invent surfaces.
     small = cv2.resize(depth, (w, h), interpolation=cv2.INTER_NEAREST_EXACT)
     padded = np.zeros((-(-h // multiple) * multiple, -(-w // multiple) * multiple), np.float32)
     padded[:h, :w] = np.where(small > 0, small, 0)
@@ -69,133 +64,92 @@ def shrink(
     )
 
 
-def pick(
+def decode_detections(
     output: DetectorOutput,
     camera: Camera,
     stride: int,
-    threshold: float,
-    most: int,
-    farthest: float = math.inf,
+    min_score: float,
+    max_detections: int,
+    max_distance: float = math.inf,
 ) -> list[Detection]:
-    """People from the detector's maps of one image, surest first.
+    """Local maxima of the detector's heat map, highest score first, after NMS.
 
     Args:
         output: maps of a batch of one.
         camera: intrinsics of the network's input.
         stride: input pixels per cell.
-        threshold: lowest score.
-        most: how many people at the most.
-        farthest: whose spine's middle is at more than this depth, metres, is left out.
+        min_score: minimum score.
+        max_detections: maximum number of detections.
+        max_distance: maximum depth of the middle of the spine, metres.
     """
     heat = output.heat[0].sigmoid()
     peak = torch.nn.functional.max_pool2d(heat[None, None], 3, 1, 1)[0, 0]
-    rows, columns = torch.nonzero((heat == peak) & (heat >= threshold), as_tuple=True)
-    order = heat[rows, columns].argsort(descending=True)[: 4 * most]
+    rows, columns = torch.nonzero((heat == peak) & (heat >= min_score), as_tuple=True)
+    order = heat[rows, columns].argsort(descending=True)[: 4 * max_detections]
     found: list[Detection] = []
     for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
         z = float(output.depth[0, row, column])
-        if not _NEAREST <= z <= farthest:
+        if not _MIN_DEPTH <= z <= max_distance:
             continue
         u = column * stride + float(output.offset[0, 0, row, column])
         v = row * stride + float(output.offset[0, 1, row, column])
         surface = max(z - SPINE_TO_SURFACE, 0.25)
-        centre = camera.back_project((u, v), z)
-        centre *= surface / z
-        if all(np.linalg.norm(centre - other.centre) > SAME_PERSON for other in found):
-            found.append(Detection(centre, float(heat[row, column])))
-        if len(found) == most:
-            break
-    return found
+        centre = camera.back_project((u, v), z) * (surface / z)
+        found.append(Detection(centre, float(heat[row, column])))
+
+    def same(kept: int, other: int) -> bool:
+        return bool(np.linalg.norm(found[kept].centre - found[other].centre) <= SAME_PERSON)
+
+    return [found[i] for i in nms(range(len(found)), same)][:max_detections]
 
 
 @torch.no_grad()
-def find(
+def detect(
     detector: PersonDetector,
     depth: NDArray[np.float32],
     camera: Camera,
-    threshold: float = LEAST_FIND,
-    most: int = 6,
+    min_score: float = MIN_SCORE,
+    max_detections: int = 6,
     run: Callable[[NDArray[np.float32]], DetectorOutput] | None = None,
-    farthest: float = math.inf,
+    max_distance: float = math.inf,
 ) -> list[Detection]:
-    """People in one depth image, surest first.
+    """Detect people in one depth image, highest score first.
 
     Args:
         detector: the network.
         depth: (H, W) metres, 0 or NaN where missing.
         camera: its intrinsics.
-        threshold: lowest score.
-        most: how many people at the most.
-        run: another program for the network, if any: (h, w) metres -> maps on the CPU.
-        farthest: as of :func:`pick`.
+        min_score: minimum score.
+        max_detections: maximum number of detections.
+        run: compiled detector to use instead, if any: (h, w) metres -> maps on the CPU.
+        max_distance: as of :func:`decode_detections`.
     """
-    small, small_camera = shrink(depth, camera, detector.config.focal, detector.multiple)
+    small, small_camera = resize_depth(depth, camera, detector.config.focal, detector.multiple)
     if run is not None:
         output = run(small)
     else:
         device = next(detector.parameters()).device
         output = detector(torch.from_numpy(small)[None].to(device))
         output = DetectorOutput(*(t.float().cpu() for t in output))
-    return pick(output, small_camera, detector.stride, threshold, most, farthest)
+    return decode_detections(
+        output, small_camera, detector.stride, min_score, max_detections, max_distance
+    )
 
 
-def person_score(find: float, pose: float) -> float:
-    """That somebody is there, by the detector and by the pose network together.
-
-    The geometric mean of their odds.  A network that takes a chair for a person from afar rarely
-    agrees with one that looks for knees in it.
+def combine_scores(detection: float, crop: float) -> float:
+    """Person score from the detector's score and the person classifier's: mean of the log-odds.
 
     Args:
-        find, pose: scores in [0, 1].
+        detection, crop: scores in [0, 1].
 
     Returns:
-        In [0, 1]; their own where both are equal.
+        In [0, 1]; their own value where both are equal.
     """
-    yes, no = math.sqrt(find * pose), math.sqrt((1 - find) * (1 - pose))
+    yes, no = math.sqrt(detection * crop), math.sqrt((1 - detection) * (1 - crop))
     return yes / (yes + no) if yes + no > 0 else 0.5
 
 
-def least_pose_score(find: float, person: float) -> float:
-    """Which pose's score makes :func:`person_score` just as much as ``person``."""
-    yes, no = person**2 * (1 - find), (1 - person) ** 2 * find
+def min_crop_score(detection: float, person: float) -> float:
+    """The person classifier's score for which :func:`combine_scores` gives ``person``."""
+    yes, no = person**2 * (1 - detection), (1 - person) ** 2 * detection
     return yes / (yes + no) if yes + no > 0 else 0.0
-
-
-def distinct(joints: NDArray[np.floating], scores: NDArray[np.floating]) -> list[int]:
-    """Which poses are people of their own, surest first.
-
-    The others are a surer pose again: a person found twice (with the same joints, or with, say, the
-    legs taken for a body), or a pose that slipped onto its neighbour.
-
-    Args:
-        joints: (N, 19, 3) metres.
-        scores: (N,), the surer of two poses stays.
-    """
-    kept: list[int] = []
-    for i in np.argsort(-scores, kind="stable").tolist():
-        others = joints[kept]
-        apart = np.linalg.norm(others - joints[i], axis=-1)
-        if (np.median(apart, axis=1) > SAME_POSE).all() and (
-            np.median(from_bones(joints[i], others), axis=1) > SAME_BODY
-        ).all():
-            kept.append(i)
-    return kept
-
-
-def from_bones(joints: NDArray[np.floating], bodies: NDArray[np.floating]) -> NDArray[np.floating]:
-    """How far each joint of one pose is from the nearest bone of others.
-
-    Args:
-        joints: (19, 3) metres.
-        bodies: (N, 19, 3) metres.
-
-    Returns:
-        (N, 19) metres.
-    """
-    start = bodies[:, None, EDGE_PARENTS]
-    bone = bodies[:, None, EDGE_CHILDREN] - start
-    along = joints[None, :, None] - start  # (N, 19, 18, 3)
-    length = np.maximum((bone * bone).sum(-1), 1e-9)
-    share = np.clip((along * bone).sum(-1) / length, 0, 1)
-    nearest: NDArray[np.floating] = np.linalg.norm(along - share[..., None] * bone, axis=-1).min(2)
-    return nearest

@@ -1,4 +1,4 @@
-"""PoseEstimator: what an application imports; numpy in, numpy out."""
+"""PoseEstimator: depth image in, skeletons out, as NumPy arrays."""
 
 import os
 from pathlib import Path
@@ -11,24 +11,24 @@ from numpy.typing import NDArray
 from depth_pose_ros.core import crops
 from depth_pose_ros.core.backends.backend import int8_path, make_backend
 from depth_pose_ros.core.camera import Camera
-from depth_pose_ros.core.detection import Detection, distinct, find, least_pose_score, person_score
+from depth_pose_ros.core.detection import Detection, combine_scores, detect, min_crop_score
 from depth_pose_ros.core.models.detector import PersonDetector, build_detector
 from depth_pose_ros.core.models.pose_network import PoseNetwork, Stage
+from depth_pose_ros.core.nms import pose_nms
 from depth_pose_ros.core.options import EstimatorOptions
 from depth_pose_ros.core.pose import Pose
 from depth_pose_ros.core.weights import POSE, build_pose, load_modules, resolve
 
 DETECTOR = "detector"  #: name of the person detector among a weights file's modules
-_ROUNDING = 1e-5  # a score this much too low may be just enough
-#: Where confidence has been fitted, a pose whose joints are believed less than this in the mean is
-#: nobody's, whatever its score: of rendered people one or two in a thousand have so little, of
-#: false finds one in seven.
+_ROUNDING = 1e-5  # tolerance of the score threshold
+#: With calibrated confidence, skeletons with a lower mean confidence are discarded: 0.1 to 0.2 % of
+#: rendered people, one in seven false positives.
 MIN_MEAN_CONFIDENCE = 0.25
-SMALLEST = 32  #: pixels: no person can be made out in an image smaller than this
+MIN_IMAGE_SIZE = 32  #: pixels, of the shorter side
 
 
 class DepthImageError(ValueError):
-    """The depth image is not one that people can be looked for in."""
+    """The depth image has a wrong type, shape or size."""
 
 
 class PoseEstimator:
@@ -102,72 +102,78 @@ class PoseEstimator:
             camera: intrinsics of this image.
 
         Returns:
-            One pose per person, surest first; empty where nobody is.
+            One pose per person, highest score first; empty if no person is detected.
 
         Raises:
             DepthImageError: not a two-dimensional float image of the camera's size, or too small.
         """
         depth = _checked(depth, camera)
-        most = self.options.max_people
-        # Some turn out to be nobody; the places of those go to fainter finds.
-        finds = find(
+        limit = self.options.max_people
+        # The pose network rejects some detections; weaker ones then take their places.
+        detections = detect(
             self._detector,
             depth,
             camera,
-            most=2 * most,
+            max_detections=2 * limit,
             run=self._backend.detect,
-            farthest=self.options.max_distance,
+            max_distance=self.options.max_distance,
         )
-        people = self._people(depth, camera, finds[:most])
-        if len(people) < most:
-            people += self._people(depth, camera, finds[most:])
-        return _distinct(people)[:most]
+        poses = self._poses(depth, camera, detections[:limit])
+        if len(poses) < limit:
+            poses += self._poses(depth, camera, detections[limit:])
+        return _suppressed(poses)[:limit]
 
     def estimate_at(
-        self, depth: NDArray[np.float32], camera: Camera, finds: list[Detection]
+        self, depth: NDArray[np.float32], camera: Camera, detections: list[Detection]
     ) -> list[Pose]:
-        """Skeletons of people already found; as :meth:`estimate`."""
-        return _distinct(self._people(depth, camera, finds))
+        """Skeletons of given detections; otherwise as :meth:`estimate`."""
+        return _suppressed(self._poses(depth, camera, detections))
 
-    def _people(
-        self, depth: NDArray[np.float32], camera: Camera, finds: list[Detection]
+    def _poses(
+        self, depth: NDArray[np.float32], camera: Camera, detections: list[Detection]
     ) -> list[Pose]:
-        """A pose of every find that is a person, by the detector and the pose network together."""
-        if not finds:
+        """Poses of the detections whose person score is high enough."""
+        if not detections:
             return []
-        frames = [crops.frame_around(f.centre) for f in finds]
+        frames = [crops.frame_around(d.centre) for d in detections]
         images = np.stack([crops.cut(depth, camera, frame) for frame in frames])
-        places = np.stack([frame.as_array() for frame in frames])
-        least = np.array([least_pose_score(f.score, self.options.min_person_score) for f in finds])
+        positions = np.stack([frame.as_array() for frame in frames])
+        min_score = self.options.min_person_score
+        min_scores = np.array([min_crop_score(d.score, min_score) for d in detections])
         output = self._backend.poses(
-            images, places, cast(Stage, self.options.stage), (least - _ROUNDING).astype(np.float32)
+            images,
+            positions,
+            cast(Stage, self.options.stage),
+            (min_scores - _ROUNDING).astype(np.float32),
         )
         scores = np.array(
-            [person_score(f.score, float(s)) for f, s in zip(finds, output.score, strict=True)]
+            [
+                combine_scores(d.score, float(s))
+                for d, s in zip(detections, output.score, strict=True)
+            ]
         )
-        believed = output.confidence.mean(1).numpy() >= self._min_mean_confidence
-        (people,) = np.nonzero((scores >= self.options.min_person_score) & believed)
-        joints, confidence = (t.numpy()[people] for t in (output.joints, output.confidence))
+        confident = output.confidence.mean(1).numpy() >= self._min_mean_confidence
+        (kept,) = np.nonzero((scores >= min_score) & confident)
+        joints, confidence = (t.numpy()[kept] for t in (output.joints, output.confidence))
         pixels = camera.project(joints).astype(np.float32)
         return [
-            Pose(joints[i], pixels[i], confidence[i], float(scores[k]))
-            for i, k in enumerate(people)
+            Pose(joints[i], pixels[i], confidence[i], float(scores[k])) for i, k in enumerate(kept)
         ]
 
 
-def _distinct(poses: list[Pose]) -> list[Pose]:
-    """People of their own, surest first."""
+def _suppressed(poses: list[Pose]) -> list[Pose]:
+    """One pose per person, highest score first."""
     if not poses:
         return []
     scores = np.array([p.score for p in poses])
-    return [poses[i] for i in distinct(np.stack([p.joints for p in poses]), scores)]
+    return [poses[i] for i in pose_nms(np.stack([p.joints for p in poses]), scores)]
 
 
 def choose_device(name: str) -> torch.device:
-    """The torch device of that name; "auto" is a GPU where there is one.
+    """The torch device of a name; "auto" is a GPU if there is one.
 
     Raises:
-        ValueError: no such device here.
+        ValueError: the device is not available.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -191,9 +197,9 @@ def _checked(depth: NDArray[np.float32], camera: Camera) -> NDArray[np.float32]:
             f"the depth image is {depth.shape[1]} x {depth.shape[0]}, but its camera says "
             f"{camera.width} x {camera.height}"
         )
-    if min(depth.shape) < SMALLEST:
+    if min(depth.shape) < MIN_IMAGE_SIZE:
         raise DepthImageError(
-            f"a depth image of {depth.shape[1]} x {depth.shape[0]} is too small to see people in: "
-            f"it needs {SMALLEST} pixels each way"
+            f"a depth image of {depth.shape[1]} x {depth.shape[0]} is too small: it needs at least "
+            f"{MIN_IMAGE_SIZE} x {MIN_IMAGE_SIZE} pixels"
         )
     return np.ascontiguousarray(depth, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The person detector: resampling, and reading people from its maps."""
+"""The person detector: resampling and decoding; non-maximum suppression."""
 
 import numpy as np
 import pytest
@@ -6,15 +6,12 @@ import torch
 
 from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.core.detection import (
-    SAME_POSE,
     SPINE_TO_SURFACE,
-    distinct,
-    find,
-    from_bones,
-    least_pose_score,
-    person_score,
-    pick,
-    shrink,
+    combine_scores,
+    decode_detections,
+    detect,
+    min_crop_score,
+    resize_depth,
 )
 from depth_pose_ros.core.models.config import ConfigError
 from depth_pose_ros.core.models.detector import (
@@ -23,6 +20,7 @@ from depth_pose_ros.core.models.detector import (
     PersonDetector,
     build_detector,
 )
+from depth_pose_ros.core.nms import SAME_POSE, distance_to_bones, pose_nms
 from depth_pose_ros.core.skeleton import EDGES, INDEX
 from helpers.poses import standing
 
@@ -42,7 +40,7 @@ def maps(people: list[tuple[int, int, float, float]]) -> DetectorOutput:
 
 
 def test_people_are_picked_surest_first_where_the_maps_say() -> None:
-    finds = pick(maps([(10, 12, 2.0, 1.0), (20, 30, 3.0, 3.0)]), CAMERA, 4, 0.35, 6)
+    finds = decode_detections(maps([(10, 12, 2.0, 1.0), (20, 30, 3.0, 3.0)]), CAMERA, 4, 0.35, 6)
     assert [f.score for f in finds] == pytest.approx([0.9526, 0.7311], abs=1e-3)
     u, v, z = 30 * 4 + 1.0, 20 * 4 - 1.0, 3.0
     spine = CAMERA.back_project((u, v), z)
@@ -50,27 +48,30 @@ def test_people_are_picked_surest_first_where_the_maps_say() -> None:
 
 
 def test_neighbours_of_a_maximum_and_the_same_person_twice_count_once() -> None:
-    finds = pick(maps([(10, 12, 2.0, 2.0), (10, 13, 2.0, 1.0), (12, 14, 2.05, 0.5)]), CAMERA, 4,
+    finds = decode_detections(maps([(10, 12, 2.0, 2.0), (10, 13, 2.0, 1.0), (12, 14, 2.05, 0.5)]), CAMERA, 4,
                  0.35, 6)  # fmt: skip
     assert len(finds) == 1
 
 
 def test_two_people_behind_each_other_are_two() -> None:
-    assert len(pick(maps([(10, 12, 2.0, 2.0), (10, 15, 3.0, 1.0)]), CAMERA, 4, 0.35, 6)) == 2
+    assert (
+        len(decode_detections(maps([(10, 12, 2.0, 2.0), (10, 15, 3.0, 1.0)]), CAMERA, 4, 0.35, 6))
+        == 2
+    )
 
 
-def test_no_more_than_asked_for_and_none_below_the_threshold() -> None:
+def test_maximum_number_and_minimum_score() -> None:
     crowd = [(r, c, 2.0, 1.0 + r / 100) for r in (4, 14, 24) for c in (4, 14, 24, 34)]
-    assert len(pick(maps(crowd), CAMERA, 4, 0.35, 3)) == 3
-    assert pick(maps(crowd), CAMERA, 4, 0.9, 6) == []
-    assert pick(maps([(10, 10, 0.1, 5.0)]), CAMERA, 4, 0.35, 6) == []  # in the lens
+    assert len(decode_detections(maps(crowd), CAMERA, 4, 0.35, 3)) == 3
+    assert decode_detections(maps(crowd), CAMERA, 4, 0.9, 6) == []
+    assert decode_detections(maps([(10, 10, 0.1, 5.0)]), CAMERA, 4, 0.35, 6) == []  # too near
 
 
-def test_nobody_is_picked_beyond_the_farthest() -> None:
+def test_detections_beyond_max_distance_are_discarded() -> None:
     there = maps([(10, 12, 2.0, 1.0), (20, 30, 6.0, 3.0)])
-    (near,) = pick(there, CAMERA, 4, 0.35, 1, farthest=5.5)
+    (near,) = decode_detections(there, CAMERA, 4, 0.35, 1, max_distance=5.5)
     assert near.centre[2] == pytest.approx(2.0 - SPINE_TO_SURFACE)
-    assert len(pick(there, CAMERA, 4, 0.35, 6, farthest=6.5)) == 2
+    assert len(decode_detections(there, CAMERA, 4, 0.35, 6, max_distance=6.5)) == 2
 
 
 @pytest.mark.parametrize(
@@ -82,13 +83,13 @@ def test_nobody_is_picked_beyond_the_farthest() -> None:
         Camera(504.0, 470.0, 320.0, 288.0, 640, 576),
     ],
 )
-def test_shrinking_keeps_rays(camera: Camera) -> None:
+def test_resizing_keeps_rays(camera: Camera) -> None:
     point = np.array((0.2, 0.1, 2.0))
     u, v = camera.project(point)
     depth = np.full((camera.height, camera.width), np.nan, np.float32)
     reach = max(1, round(camera.fx * 0.04))
     depth[round(v) - reach : round(v) + reach + 1, round(u) - reach : round(u) + reach + 1] = 2.0
-    small, small_camera = shrink(depth, camera, 110.0, 16)
+    small, small_camera = resize_depth(depth, camera, 110.0, 16)
     assert small.shape[0] % 16 == small.shape[1] % 16 == 0
     assert np.isfinite(small).all()
     rows, columns = np.nonzero(small)
@@ -98,7 +99,7 @@ def test_shrinking_keeps_rays(camera: Camera) -> None:
     )
 
 
-def test_the_network_takes_any_multiple_and_finds_in_any_image() -> None:
+def test_any_image_size_and_missing_depth() -> None:
     torch.manual_seed(0)
     detector = PersonDetector(DetectorConfig()).eval()
     output = detector(torch.rand(2, 96, 144))
@@ -107,7 +108,7 @@ def test_the_network_takes_any_multiple_and_finds_in_any_image() -> None:
     for shape in ((424, 512), (60, 80), (33, 47)):
         camera = Camera(300.0, 300.0, shape[1] / 2, shape[0] / 2, shape[1], shape[0])
         for depth in (np.zeros(shape, np.float32), np.full(shape, np.nan, np.float32)):
-            assert isinstance(find(detector, depth, camera), list)
+            assert isinstance(detect(detector, depth, camera), list)
 
 
 def test_configuration_round_trip_and_refusal() -> None:
@@ -123,37 +124,37 @@ def test_configuration_round_trip_and_refusal() -> None:
     [(0.3, 0.3, 0.3), (0.5, 0.9, 0.75), (0.9, 0.5, 0.75), (0.2, 0.8, 0.5), (0.0, 0.9, 0.0),
      (1.0, 0.4, 1.0), (0.0, 1.0, 0.5)],
 )  # fmt: skip
-def test_a_persons_score_is_the_geometric_mean_of_odds(
-    found: float, pose: float, expected: float
-) -> None:
-    assert person_score(found, pose) == pytest.approx(expected)
+def test_combined_score_is_the_mean_of_log_odds(found: float, pose: float, expected: float) -> None:
+    assert combine_scores(found, pose) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("find", [0.1, 0.5, 0.93])
+@pytest.mark.parametrize("detection_score", [0.1, 0.5, 0.93])
 @pytest.mark.parametrize("person", [0.05, 0.5, 0.9])
-def test_the_least_pose_score_is_just_enough(find: float, person: float) -> None:
-    assert person_score(find, least_pose_score(find, person)) == pytest.approx(person)
+def test_min_crop_score_gives_the_person_score(detection_score: float, person: float) -> None:
+    assert combine_scores(
+        detection_score, min_crop_score(detection_score, person)
+    ) == pytest.approx(person)
 
 
-def test_the_least_pose_score_at_the_ends() -> None:
-    assert least_pose_score(0.4, 0.0) == 0.0
-    assert least_pose_score(1.0, 0.7) == 0.0  # a sure find is enough by itself
-    assert least_pose_score(0.0, 0.7) == 1.0
+def test_min_crop_score_at_the_limits() -> None:
+    assert min_crop_score(0.4, 0.0) == 0.0
+    assert min_crop_score(1.0, 0.7) == 0.0
+    assert min_crop_score(0.0, 0.7) == 1.0
 
 
-def test_a_pose_on_a_surer_one_is_dropped_and_a_neighbour_is_not() -> None:
+def test_nms_drops_duplicates_and_keeps_neighbours() -> None:
     body = standing().joints.astype(np.float64)
     again = body + (0.0, 0.0, 0.7 * SAME_POSE)
-    again[15:] += 0.5  # some limbs elsewhere do not make another person
+    again[15:] += 0.5  # a few limbs elsewhere
     neighbour = body - (0.5, 0.0, 0.0)
     poses = np.stack((again, neighbour, body))
-    assert distinct(poses, np.array((0.6, 0.7, 0.9))) == [2, 1]
-    assert distinct(poses, np.array((0.95, 0.7, 0.9))) == [0, 1]
-    assert distinct(poses[:1], np.array((0.1,))) == [0]
-    assert distinct(np.zeros((0, 19, 3)), np.zeros(0)) == []
+    assert pose_nms(poses, np.array((0.6, 0.7, 0.9))) == [2, 1]
+    assert pose_nms(poses, np.array((0.95, 0.7, 0.9))) == [0, 1]
+    assert pose_nms(poses[:1], np.array((0.1,))) == [0]
+    assert pose_nms(np.zeros((0, 19, 3)), np.zeros(0)) == []
 
 
-def test_a_whole_body_read_into_anothers_legs_is_dropped() -> None:
+def test_nms_drops_a_small_pose_on_the_legs_of_another() -> None:
     body = standing().joints.astype(np.float64)
     hips = body[[INDEX["LeftHip"], INDEX["RightHip"]]].mean(0)
     feet = body[[INDEX["LeftFoot"], INDEX["RightFoot"]]].mean(0)
@@ -163,16 +164,18 @@ def test_a_whole_body_read_into_anothers_legs_is_dropped() -> None:
     small[:, 0] += 0.5 * (body[:, 0] - hips[0])
     assert np.median(np.linalg.norm(small - body, axis=1)) > SAME_POSE
     poses = np.stack((body, small))
-    assert distinct(poses, np.array((0.9, 0.8))) == [0]
+    assert pose_nms(poses, np.array((0.9, 0.8))) == [0]
     behind = small + (0.0, 0.0, 0.4)
-    assert distinct(np.stack((body, behind)), np.array((0.9, 0.8))) == [0, 1]
+    assert pose_nms(np.stack((body, behind)), np.array((0.9, 0.8))) == [0, 1]
 
 
-def test_distances_from_bones_are_those_of_a_naive_version() -> None:
+def test_distance_to_bones_equals_a_naive_version() -> None:
     rng = np.random.default_rng(3)
     joints, bodies = rng.normal(size=(19, 3)), rng.normal(size=(2, 19, 3))
-    bodies[1, EDGES[0].child] = bodies[1, EDGES[0].parent]  # a bone of no length
-    for body, given in zip(bodies, from_bones(joints, bodies), strict=True):
+    bodies[1, EDGES[0].child] = bodies[1, EDGES[0].parent]  # zero length
+    for body, given in zip(
+        bodies, [distance_to_bones(joints, body) for body in bodies], strict=True
+    ):
         for joint, distance in zip(joints, given, strict=True):
             points = (
                 body[e.parent] + t * (body[e.child] - body[e.parent])

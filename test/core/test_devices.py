@@ -26,8 +26,8 @@ def test_steps_stay_on_their_device(config: ModelConfig) -> None:
     assert logits.shape == (2, 19, 4, 10)
     phi = torch.zeros(2, 19, 289, 10, device="meta")
     unary = network.unary_terms(output, crops, proposals, phi)
-    weights = network.infer(unary, network.pairwise_terms(output, proposals))
-    pose = network.readout(output, proposals, weights)
+    weights = network.marginals(unary, network.pairwise_terms(output, proposals))
+    pose = network.decode(output, proposals, weights)
     assert {t.device.type for t in (*pose, *single) if isinstance(t, torch.Tensor)} == {"meta"}
     assert pose.joints.shape == (2, 19, 3)
 

@@ -1,5 +1,7 @@
 """PoseEstimator: its contract, with networks that have learned nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -45,8 +47,8 @@ def depth() -> np.ndarray:
 def test_poses_are_finite_and_project_to_their_pixels(
     estimator: PoseEstimator, depth: np.ndarray
 ) -> None:
-    finds = [Detection(np.array((0.1 * i, 0.0, 2.0 + i)), 0.9) for i in range(3)]
-    poses = estimator.estimate_at(depth, CAMERA, finds)
+    detections = [Detection(np.array((0.1 * i, 0.0, 2.0 + i)), 0.9) for i in range(3)]
+    poses = estimator.estimate_at(depth, CAMERA, detections)
     assert len(poses) == 3
     assert [p.score for p in poses] == sorted((p.score for p in poses), reverse=True)
     for pose in poses:
@@ -57,9 +59,7 @@ def test_poses_are_finite_and_project_to_their_pixels(
         assert ((pose.confidence >= 0) & (pose.confidence <= 1)).all()
 
 
-def test_people_do_not_depend_on_who_else_is_there(
-    estimator: PoseEstimator, depth: np.ndarray
-) -> None:
+def test_poses_do_not_depend_on_other_people(estimator: PoseEstimator, depth: np.ndarray) -> None:
     first, second = (
         Detection(np.array((0.0, 0.0, 2.0)), 0.9),
         Detection(np.array((0.4, 0.0, 2.6)), 0.8),
@@ -71,31 +71,34 @@ def test_people_do_not_depend_on_who_else_is_there(
         np.testing.assert_allclose(a.joints, b.joints, atol=1e-4)
 
 
-def test_fainter_finds_take_the_places_of_nobodies(
+def test_weaker_detections_replace_rejected_ones(
     estimator: PoseEstimator, depth: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finds = [Detection(np.array((0.5 * i, 0.0, 2.0 + i)), 0.9 - 0.1 * i) for i in range(4)]
-    asked = []
+    detections = [Detection(np.array((0.5 * i, 0.0, 2.0 + i)), 0.9 - 0.1 * i) for i in range(4)]
+    requested = []
 
     def people(depth: np.ndarray, camera: Camera, some: list[Detection]) -> list[Pose]:
-        asked.append(some)
+        requested.append(some)
         return [
             Pose(np.full((19, 3), f.centre[2], np.float32), np.zeros((19, 2), np.float32),
                  np.ones(19, np.float32), f.score)
-            for f in some if f.score not in nobody
+            for f in some if f.score not in rejected
         ]  # fmt: skip
 
-    monkeypatch.setattr("depth_pose_ros.core.estimator.find", lambda *_, most, **__: finds[:most])
-    monkeypatch.setattr(estimator, "_people", people)
-    monkeypatch.setattr(estimator, "max_people", 2)
-    nobody: list[float] = []
+    monkeypatch.setattr(
+        "depth_pose_ros.core.estimator.detect",
+        lambda *_, max_detections, **__: detections[:max_detections],
+    )
+    monkeypatch.setattr(estimator, "_poses", people)
+    monkeypatch.setattr(estimator, "options", replace(estimator.options, max_people=2))
+    rejected: list[float] = []
     assert [p.score for p in estimator.estimate(depth, CAMERA)] == pytest.approx([0.9, 0.8])
-    assert asked == [finds[:2]]
-    nobody = [finds[0].score]
+    assert requested == [detections[:2]]
+    rejected = [detections[0].score]
     assert [p.score for p in estimator.estimate(depth, CAMERA)] == pytest.approx([0.8, 0.7])
 
 
-def test_nobody_is_looked_for_beyond_the_distance(
+def test_people_beyond_max_distance_are_ignored(
     estimator: PoseEstimator, depth: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     maps = DetectorOutput(torch.full((1, 32, 40), -6.0), torch.zeros(1, 2, 32, 40),
@@ -103,12 +106,12 @@ def test_nobody_is_looked_for_beyond_the_distance(
     maps.heat[0, 16, 20] = 3.0
     monkeypatch.setattr(estimator._backend, "detect", lambda _: maps)
     assert len(estimator.estimate(depth, CAMERA)) == 1
-    monkeypatch.setattr(estimator, "max_distance", 2.9)
+    monkeypatch.setattr(estimator, "options", replace(estimator.options, max_distance=2.9))
     assert estimator.estimate(depth, CAMERA) == []
 
 
 @pytest.mark.parametrize(
-    ("calibrated", "least_score", "believed", "people"),
+    ("calibrated", "min_score", "mean_confidence", "people"),
     [
         (True, 0.5, MIN_MEAN_CONFIDENCE - 0.01, 0),
         (True, 0.5, MIN_MEAN_CONFIDENCE + 0.01, 1),
@@ -116,10 +119,10 @@ def test_nobody_is_looked_for_beyond_the_distance(
         (False, 0.5, MIN_MEAN_CONFIDENCE - 0.01, 1),
     ],
 )
-def test_a_pose_that_is_not_believed_is_nobodys(
+def test_pose_with_low_mean_confidence_is_discarded(
     calibrated: bool,
-    least_score: float,
-    believed: float,
+    min_score: float,
+    mean_confidence: float,
     people: int,
     depth: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
@@ -130,16 +133,16 @@ def test_a_pose_that_is_not_believed_is_nobodys(
     estimator = PoseEstimator(
         network,
         PersonDetector(DetectorConfig()),
-        EstimatorOptions(device="cpu", min_person_score=least_score),
+        EstimatorOptions(device="cpu", min_person_score=min_score),
     )
     pose = PoseOutput(torch.ones(1, 19, 3), torch.ones(1, 19, 2),
-                      torch.full((1, 19), believed), torch.full((1,), 0.99))  # fmt: skip
+                      torch.full((1, 19), mean_confidence), torch.full((1,), 0.99))  # fmt: skip
     monkeypatch.setattr(estimator._backend, "poses", lambda *_: pose)
     find = Detection(np.array((0.0, 0.0, 2.0)), 0.99)
     assert len(estimator.estimate_at(depth, CAMERA, [find])) == people
 
 
-def test_nobody_found_is_an_empty_list(estimator: PoseEstimator) -> None:
+def test_rejected_found_is_an_empty_list(estimator: PoseEstimator) -> None:
     empty = np.zeros((424, 512), np.float32)
     assert estimator.estimate_at(empty, CAMERA, []) == []
     assert estimator.estimate(empty, CAMERA) == []

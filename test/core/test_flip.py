@@ -11,7 +11,7 @@ from depth_pose_ros.core.crops import HEIGHT, WIDTH, frame_around
 from depth_pose_ros.core.models.config import compact, paper
 from depth_pose_ros.core.models.detector import DetectorConfig, PersonDetector
 from depth_pose_ros.core.models.fcn import FcnOutput, log_heat
-from depth_pose_ros.core.models.flip import FlipAveragedFcn, merged, mirrored
+from depth_pose_ros.core.models.flip import FlipAveragedFcn, average_flipped, flip_crops
 from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_ros.core.skeleton import EDGES, INDEX
 
@@ -21,7 +21,7 @@ def test_cells_meet_cells(stride: int, columns: int) -> None:
     crops = torch.rand(2, 1, HEIGHT, WIDTH)
     cells = crops[..., ::stride, ::stride]
     assert cells.shape[-1] == columns
-    assert torch.equal(mirrored(crops, stride)[..., ::stride, ::stride], cells.flip(-1))
+    assert torch.equal(flip_crops(crops, stride)[..., ::stride, ::stride], cells.flip(-1))
 
 
 def test_a_body_that_is_seen_the_same_way_twice_stays() -> None:
@@ -42,7 +42,7 @@ def test_a_body_that_is_seen_the_same_way_twice_stays() -> None:
         (there,) = (f for f, o in enumerate(EDGES) if (names[o.parent], names[o.child]) == ends)
         for axis, sign in enumerate((-1, 1, 1)):
             moves[:, 3 * there + axis] = sign * maps.displacement[:, 3 * e + axis].flip(-1)
-    found = merged(maps, FcnOutput(heat, depth, moves, True))
+    found = average_flipped(maps, FcnOutput(heat, depth, moves, True))
     assert found.displacement is not None
     torch.testing.assert_close(log_heat(found), log_heat(maps))
     torch.testing.assert_close(found.depth, maps.depth)

@@ -64,8 +64,11 @@ def network(config: ModelConfig) -> PoseNetwork:
     return made
 
 
-@pytest.mark.parametrize("window", [17, 9, 5, 1])
-@pytest.mark.parametrize("config", [COMPACT, PAPER, ODD], ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    ("config", "window"),
+    [*((COMPACT, w) for w in (17, 9, 5, 1)), (PAPER, 17), (PAPER, 1), (ODD, 9), (ODD, 5)],
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_matchnet_equals_torch(functions: ctypes.CDLL, config: ModelConfig, window: int) -> None:
     net = network(replace(config, window=window))
     native = NativePipeline(net, functions)

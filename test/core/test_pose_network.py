@@ -178,7 +178,7 @@ def test_marginals_read_between_proposals() -> None:
     corner = pixels.round().long()[None, :, None] + torch.tensor([[0, 0], [1, 0]])
     points = torch.randn(1, NUM_JOINTS, 2, 3)
     measured = torch.tensor([True, False]).expand(1, NUM_JOINTS, 2)
-    result = network.readout(output, Proposals(corner, points, measured), uniform)
+    result = network.decode(output, Proposals(corner, points, measured), uniform)
     assert torch.allclose(result.joints, points.mean(2))
     assert torch.allclose(result.pixels, corner.float().mean(2))
     heat = heat_in_window(output, 4, result.pixels)

@@ -132,9 +132,9 @@ def test_a_stamp_must_be_a_time(stamp):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("memory", -1.0), ("coast", math.nan), ("smoothing", 11.0), ("confirm_score", 2.0)],
+    [("max_age", -1.0), ("predict_time", math.nan), ("smoothing", 11.0), ("confirm_score", 2.0)],
 )
-def test_settings_out_of_range_are_refused(name, value):
+def test_options_out_of_range_are_refused(name, value):
     with pytest.raises(ValueError, match=name):
         TrackerOptions(**{name: value})
 

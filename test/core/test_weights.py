@@ -115,8 +115,8 @@ def test_foreign_safetensors(tmp_path: Path) -> None:
 
 
 def test_newer_format(file: Path) -> None:
-    _rewrite(file, _metadata(format_version="2"))
-    with pytest.raises(WeightsError, match=r"format version '2'.*reads '1'"):
+    _rewrite(file, _metadata(format_version="3"))
+    with pytest.raises(WeightsError, match=r"format version '3'.*reads '1'"):
         load(file)
 
 

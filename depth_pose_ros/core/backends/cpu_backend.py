@@ -1,4 +1,4 @@
-"""Inference on the CPU: what its two backends share, and the one with torch alone."""
+"""Inference on the CPU: the base class of its backends, and the torch backend."""
 
 from collections.abc import Callable, Sequence
 
@@ -62,13 +62,12 @@ class CpuBackend:
         def pose(fcn: Fcn, i: int, parallel: bool) -> PoseOutput:
             image = torch.from_numpy(crops[i : i + 1, None])
             maps = self._run_fcn(fcn, image)
-            lowest = None if min_scores is None else min_scores[i : i + 1]
             if stage == "full" and self.pipeline is not None:
-                least = None if lowest is None else lowest[0]
-                return self.pipeline(maps, crops[i], frames[i], least, parallel)
+                min_score = None if min_scores is None else float(min_scores[i])
+                return self.pipeline(maps, crops[i], frames[i], min_score, parallel)
             frame = torch.from_numpy(frames[i : i + 1])
-            least = None if lowest is None else torch.from_numpy(lowest)
-            return self.network.forward_maps(maps, image, frame, stage, least)
+            minimum = None if min_scores is None else torch.from_numpy(min_scores[i : i + 1])
+            return self.network.forward_maps(maps, image, frame, stage, minimum)
 
         people = range(len(crops))
         if len(crops) > 1 and self._fcns:

@@ -42,8 +42,8 @@ class CudaBackend:
     ) -> PoseOutput:
         """See :class:`depth_pose_ros.core.backends.backend.Backend`."""
         images, positions = self._copy(crops)[:, None], self._copy(frames)
-        least = None if min_scores is None else self._copy(min_scores)
-        output = self.network.forward_maps(self.fcn(images), images, positions, stage, least)
+        minimum = None if min_scores is None else self._copy(min_scores)
+        output = self.network.forward_maps(self.fcn(images), images, positions, stage, minimum)
         return PoseOutput(*(t.cpu() for t in output))
 
     @torch.inference_mode()

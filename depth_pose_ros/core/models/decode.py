@@ -1,4 +1,4 @@
-"""From weighted proposals to joints, and how sure they are."""
+"""Joints and confidences from weighted proposals."""
 
 from typing import NamedTuple
 
@@ -6,30 +6,15 @@ import torch
 from torch import Tensor
 
 from depth_pose_ros.core.models.fcn import FcnOutput, heat_probability
-from depth_pose_ros.core.skeleton import INDEX, NUM_JOINTS
+from depth_pose_ros.core.skeleton import NUM_JOINTS, TORSO
 
-#: Joints whose heat maps say whether there is a person at all: what a body shows from most sides.
-TORSO: tuple[int, ...] = tuple(
-    INDEX[name]
-    for name in (
-        "Head",
-        "Neck",
-        "UpperSpine",
-        "MiddleSpine",
-        "DownSpine",
-        "RightShoulder",
-        "LeftShoulder",
-        "RightHip",
-        "LeftHip",
-    )
-)
-#: Side of the square whose share of the heat says how sure a joint is, crop pixels (0.19 m at the
-#: person): the paper's window.
+#: Side of the square whose share of the heat map's mass is a joint's confidence, crop pixels (0.19 m
+#: at the person): the paper's window.
 HEAT_WINDOW = 17
-#: What is left of the confidence in a joint whose own pixel is missing or occluded.
-UNSEEN = 0.5
-#: No joint is surer than 1 minus this, and none less sure than this.
-LEAST_DOUBT = 1e-3
+#: Factor on the confidence of a joint whose own pixel is missing or occluded.
+HIDDEN_FACTOR = 0.5
+#: Confidence is clipped to [CONFIDENCE_EPS, 1 - CONFIDENCE_EPS].
+CONFIDENCE_EPS = 1e-3
 
 
 class PoseOutput(NamedTuple):
@@ -39,7 +24,8 @@ class PoseOutput(NamedTuple):
         joints: (B, 19, 3) metres, optical frame.
         pixels: (B, 19, 2) float, (x, y) in the crop.
         confidence: (B, 19) in [0, 1].
-        score: (B,) in [0, 1], that the crop holds a person at all; 1/2 where the model cannot tell.
+        score: (B,) in [0, 1], probability that the crop shows a person; 1/2 where the model has no
+            person classifier.
     """
 
     joints: Tensor
@@ -48,14 +34,15 @@ class PoseOutput(NamedTuple):
     score: Tensor
 
 
-def absent(score: Tensor) -> PoseOutput:
-    """What is said of crops (B,) without a skeleton: joints and pixels NaN, confidence 0."""
+def empty_pose(score: Tensor) -> PoseOutput:
+    """Output for crops (B,) without a skeleton: joints and pixels NaN, confidence 0."""
     nowhere = score.new_full((len(score), NUM_JOINTS, 3), torch.nan)
     return PoseOutput(nowhere, nowhere[..., :2].clone(), torch.zeros_like(nowhere[..., 0]), score)
 
 
 def heat_in_window(output: FcnOutput, stride: int, pixels: Tensor) -> Tensor:
-    """Share of every heat map's mass in the cells that touch :data:`HEAT_WINDOW` round a pixel.
+    """Share of each heat map's mass in the cells that touch a window around a pixel
+    (:data:`HEAT_WINDOW`).
 
     Args:
         output: of the FCN.
@@ -78,32 +65,32 @@ def heat_in_window(output: FcnOutput, stride: int, pixels: Tensor) -> Tensor:
 
 
 def joint_confidence(heat: Tensor, visible: Tensor) -> Tensor:
-    """How sure a joint is.
+    """Uncalibrated confidence of each joint.
 
     Args:
         heat: (B, 19) from :func:`heat_in_window`.
-        visible: (B, 19) in [0, 1], the share of the proposals used whose depth was measured.
+        visible: (B, 19) in [0, 1], weighted share of the proposals with a measured depth.
 
     Returns:
         (B, 19) in [0, 1].
     """
-    return heat * (UNSEEN + (1 - UNSEEN) * visible)
+    return heat * (HIDDEN_FACTOR + (1 - HIDDEN_FACTOR) * visible)
 
 
-def calibrated(confidence: Tensor, calibration: Tensor) -> Tensor:
+def calibrate_confidence(confidence: Tensor, calibration: Tensor) -> Tensor:
     """Confidence as a probability (Platt, 1999): sigmoid(slope * logit(confidence) + offset).
 
     Args:
         confidence: (B, 19) in [0, 1] from :func:`joint_confidence`.
-        calibration: (19, 2) slope and offset of every joint; (1, 0) leaves it as it is.
+        calibration: (19, 2) slope and offset of each joint; (1, 0) is the identity.
 
     Returns:
         (B, 19) in [0, 1].
     """
     slope, offset = calibration.to(confidence.dtype).unbind(-1)
-    return (slope * confidence.logit(eps=LEAST_DOUBT) + offset).sigmoid()
+    return (slope * confidence.logit(eps=CONFIDENCE_EPS) + offset).sigmoid()
 
 
-def person_score(heat: Tensor) -> Tensor:
-    """(B, 19) heat in the windows -> (B,): mean over the torso, low where maps are spread out."""
+def torso_score(heat: Tensor) -> Tensor:
+    """(B, 19) heat in the windows -> (B,): mean over the torso, low for diffuse heat maps."""
     return heat[:, TORSO].mean(1)

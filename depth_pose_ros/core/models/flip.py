@@ -1,4 +1,4 @@
-"""A second look at a crop, in the mirror: an extension that makes the maps' errors smaller."""
+"""Flip test-time augmentation of the FCN (extension)."""
 
 from collections.abc import Callable
 
@@ -11,17 +11,17 @@ from depth_pose_ros.core.models.indices import index_on
 from depth_pose_ros.core.skeleton import EDGES, FLIP_INDEX
 
 _AT = {(edge.parent, edge.child): e for e, edge in enumerate(EDGES)}
-#: The edge on the body's other side.
+#: The edge on the other side of the body.
 _EDGES = tuple(_AT[FLIP_INDEX[edge.parent], FLIP_INDEX[edge.child]] for edge in EDGES)
 
 
-def mirrored(crops: Tensor, stride: int) -> Tensor:
-    """Crops with left and right exchanged.
+def flip_crops(crops: Tensor, stride: int) -> Tensor:
+    """Flip crops horizontally.
 
     Args:
         crops: (B, 1, H, W).
-        stride: pixels per cell of the maps.  Cells' centres fall on cells' centres: what lies to
-            the right of the last one is left out.
+        stride: pixels per cell of the maps.  Cell centres map to cell centres, so the pixels to the
+            right of the last one become missing.
 
     Returns:
         (B, 1, H, W).
@@ -32,36 +32,36 @@ def mirrored(crops: Tensor, stride: int) -> Tensor:
     return result
 
 
-def merged(plain: FcnOutput, mirror: FcnOutput) -> FcnOutput:
-    """The mean of what the FCN says of crops and of their :func:`mirrored` twins.
+def average_flipped(plain: FcnOutput, flipped: FcnOutput) -> FcnOutput:
+    """Average of the FCN's outputs for crops and for :func:`flip_crops` of them.
 
-    Of logits the mean is a product of the probabilities, rooted.  The context is the crops' own.
+    Logits are averaged as log-probabilities.  The context is that of the unflipped crops.
     """
     parts, edges = index_on(plain.heat.device, FLIP_INDEX), index_on(plain.heat.device, _EDGES)
-    heats = [plain.heat, mirror.heat.flip(-1).index_select(1, parts)]
+    heats = [plain.heat, flipped.heat.flip(-1).index_select(1, parts)]
     if plain.logits:
         heats = [h.flatten(2).log_softmax(-1).view_as(h) for h in heats]
-    depth = (plain.depth + mirror.depth.flip(-1).index_select(1, parts)) / 2
+    depth = (plain.depth + flipped.depth.flip(-1).index_select(1, parts)) / 2
     moves = plain.displacement
-    if moves is not None and mirror.displacement is not None:
-        other = mirror.displacement.flip(-1).unflatten(1, (len(EDGES), 3)).index_select(1, edges)
+    if moves is not None and flipped.displacement is not None:
+        other = flipped.displacement.flip(-1).unflatten(1, (len(EDGES), 3)).index_select(1, edges)
         other[:, :, 0].neg_()
         moves = (moves + other.flatten(1, 2)) / 2
     return FcnOutput((heats[0] + heats[1]) / 2, depth, moves, plain.logits, plain.context)
 
 
 def flip_average(fcn: Callable[[Tensor], FcnOutput], crops: Tensor, stride: int) -> FcnOutput:
-    """What an FCN says of crops (B, 1, H, W) and of their twins, :func:`merged`.
+    """Output of an FCN with flip test-time augmentation, :func:`average_flipped`.
 
     Args:
-        fcn: one, or what runs it; its maps need only hold until the next call.
-        crops, stride: as of :func:`mirrored`.
+        fcn: the network or a compiled one; its output may be overwritten by the next call.
+        crops, stride: as of :func:`flip_crops`.
     """
-    return merged(fcn(crops).clone(), fcn(mirrored(crops, stride)))
+    return average_flipped(fcn(crops).clone(), fcn(flip_crops(crops, stride)))
 
 
 class FlipAveragedFcn(nn.Module):
-    """An FCN that looks twice.
+    """An FCN with flip test-time augmentation.
 
     Args:
         fcn: one of :mod:`depth_pose_ros.core.models.fcn`.

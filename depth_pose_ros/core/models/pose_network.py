@@ -1,6 +1,6 @@
-"""The method assembled: crops in, skeletons out.
+"""The complete pose network: crops in, skeletons out.
 
-The steps of :meth:`PoseNetwork.forward` are methods of their own, which training calls one by one.
+The steps of :meth:`PoseNetwork.forward` are separate methods, which training calls one by one.
 """
 
 from typing import Any, Literal, get_args
@@ -8,15 +8,15 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from depth_pose_ros.core.models import proposals as candidates
+from depth_pose_ros.core.models import proposals as proposing
 from depth_pose_ros.core.models.config import ModelConfig
 from depth_pose_ros.core.models.decode import (
     PoseOutput,
-    absent,
-    calibrated,
+    calibrate_confidence,
+    empty_pose,
     heat_in_window,
     joint_confidence,
-    person_score,
+    torso_score,
 )
 from depth_pose_ros.core.models.fcn import CompactFcn, FcnOutput, build_fcn, log_heat
 from depth_pose_ros.core.models.indices import index_on
@@ -27,8 +27,7 @@ from depth_pose_ros.core.models.proposals import Proposals
 from depth_pose_ros.core.models.tree_inference import max_sum, sum_product
 from depth_pose_ros.core.skeleton import EDGE_CHILDREN, EDGE_PARENTS, EDGES, NUM_JOINTS
 
-#: How much of the method runs (the paper's ablation): the heat maps' maxima alone, every part's
-#: best unary, or the tree.
+#: Last stage that runs (the paper's ablation): the heat maps' maxima, unary terms, or the tree.
 Stage = Literal["fcn", "matchnet", "full"]
 
 
@@ -36,21 +35,21 @@ class PoseNetwork(nn.Module):
     """FCN, proposals, MatchNet and inference (Fig. 2).
 
     Attributes:
-        config: what it is made of.
+        config: its configuration.
         fcn: crops -> :class:`FcnOutput`.
         matchnet: crops and proposals -> match logits.
         match_weight: (19, T), w_k of Eqn. 3.
         heat_weight: (19,) or None, weight of the log-heat in the unary (extension).
         gamma: (18, 6), Gamma of Eqn. 4.
         joint_depth_offset: buffer (19,) metres, joint's depth minus the surface's in front of it.
-        joint_depth_gate: buffer (), metres; a measured depth that differs more than this from the
-            FCN's belongs to something else.
+        joint_depth_gate: buffer (), metres; a measured depth that differs from the FCN's by more
+            than this belongs to another surface.
         temperature: buffer (), of the marginals (extension).
-        calibration: buffer (19, 2), what makes confidence the probability that a joint is within
-            10 cm; see :func:`depth_pose_ros.core.models.decode.calibrated`.
+        calibration: buffer (19, 2), maps confidence to the probability that a joint is within
+            10 cm; see :func:`depth_pose_ros.core.models.decode.calibrate_confidence`.
     """
 
-    #: May be missing in a file: then it stays as it is made.
+    #: Tensors that a file may lack; they keep their initial values.
     optional = frozenset({"calibration"})
 
     joint_depth_offset: Tensor
@@ -74,7 +73,7 @@ class PoseNetwork(nn.Module):
 
     @property
     def has_calibration(self) -> bool:
-        """Whether :attr:`calibration` has been fitted: only then is confidence a probability."""
+        """Whether :attr:`calibration` was fitted, so that confidence is a probability."""
         made = self.calibration.new_tensor((1.0, 0.0)).expand_as(self.calibration)
         return not torch.equal(self.calibration, made)
 
@@ -90,30 +89,30 @@ class PoseNetwork(nn.Module):
             ValueError: shapes that do not fit, or an unknown stage.
         """
         self._check(crops, frames, stage)
-        return self.complete(self.fcn(crops), crops, frames, stage)
+        return self.forward_maps(self.fcn(crops), crops, frames, stage)
 
-    def complete(
+    def forward_maps(
         self,
         output: FcnOutput,
         crops: Tensor,
         frames: Tensor,
         stage: Stage = "full",
-        least: Tensor | None = None,
+        min_scores: Tensor | None = None,
     ) -> PoseOutput:
-        """All that follows the FCN.
+        """Skeletons from the FCN's output.
 
         Args:
-            output: of the FCN, or of another program that computes the same.
+            output: of the FCN.
             crops, frames, stage: as of :meth:`forward`.
-            least: (B,) lowest scores worth a skeleton.  Where the person head gives less the work
-                ends here; see :func:`depth_pose_ros.core.models.decode.absent`.
+            min_scores: (B,) minimum person scores.  Crops whose person classifier gives less get no
+                skeleton; see :func:`depth_pose_ros.core.models.decode.empty_pose`.
         """
-        score = self.presence(output)
-        if least is not None and score is not None and not (score >= least).all():
-            (some,) = torch.nonzero(score >= least, as_tuple=True)
-            result = absent(score)
+        score = self.person_score(output)
+        if min_scores is not None and score is not None and not (score >= min_scores).all():
+            (some,) = torch.nonzero(score >= min_scores, as_tuple=True)
+            result = empty_pose(score)
             if len(some):
-                skeletons = self.complete(output.of(some), crops[some], frames[some], stage)
+                skeletons = self.forward_maps(output.of(some), crops[some], frames[some], stage)
                 for whole, part in zip(result, skeletons, strict=True):
                     whole[some] = part
             return result
@@ -123,23 +122,23 @@ class PoseNetwork(nn.Module):
         else:
             unary = self.unary_terms(output, crops, proposals)
             if stage == "full":
-                weights = self.weigh(unary, output, proposals)
+                weights = self.infer(unary, output, proposals)
             else:
-                weights = self.infer(unary, None)
-        return self.readout(output, proposals, weights, score)
+                weights = self.marginals(unary, None)
+        return self.decode(output, proposals, weights, score)
 
-    def presence(self, output: FcnOutput) -> Tensor | None:
-        """(B,) in [0, 1], that a crop holds a person, as far as the FCN's maps alone say.
+    def person_score(self, output: FcnOutput) -> Tensor | None:
+        """(B,) probability in [0, 1] that a crop shows a person, from the FCN's output alone.
 
-        None where it takes the joints to say.  How sharp regressed Gaussians are depends on how
-        long they learned, not on who is there: with them it is 1/2, no opinion.
+        None if it can only be computed after decoding; 1/2 for regressed Gaussians, whose sharpness
+        depends on training time and not on the image.
         """
         if self.person is not None and output.context is not None:
             return self.person(output.context).sigmoid()
         return None if output.logits else output.heat.new_full((len(output.heat),), 0.5)
 
     def appearance(self, crops: Tensor, pixels: Tensor) -> Tensor:
-        """U of Eqn. 3: the weighted sum of each proposal's match probabilities.
+        """U of Eqn. 3: weighted sum of each proposal's match probabilities.
 
         Args:
             crops: (B, 1, H, W).
@@ -153,18 +152,18 @@ class PoseNetwork(nn.Module):
     def propose(
         self, output: FcnOutput, crops: Tensor, frames: Tensor, single: bool = False
     ) -> Proposals:
-        """The window of candidates round every coarse maximum (Eqn. 1).
+        """The window of proposals around each coarse maximum (Eqn. 1).
 
-        With ``single``, the maximum itself as the only one, pixels not rounded.
+        With ``single`` the maximum itself is the only proposal, at sub-pixel position.
         """
         stride = self.fcn.stride
-        # The paper's maps are read at their maximum; the finer ones of ours between cells too.
-        centres = candidates.coarse_maximum(output, stride, refine=self.config.fcn == "compact")
+        # The paper's maps are read at their maximum, the compact network's at sub-cell position.
+        centres = proposing.coarse_maximum(output, stride, refine=self.config.fcn == "compact")
         if single:
             pixels = centres[:, :, None]
         else:
-            pixels = candidates.window_pixels(centres, self.config.window, *crops.shape[-2:])
-        points, measured = candidates.locate(
+            pixels = proposing.window_pixels(centres, self.config.window, *crops.shape[-2:])
+        points, measured = proposing.locate(
             pixels,
             output.depth,
             stride,
@@ -184,7 +183,7 @@ class PoseNetwork(nn.Module):
     ) -> Tensor:
         """(B, 19, n): U of Eqn. 3, plus the weighted log-heat where the configuration has it.
 
-        ``match_logits`` (B, 19, n, T) saves computing them again.
+        ``match_logits`` (B, 19, n, T) are used instead of computing them.
         """
         if match_logits is None:
             unary = self.appearance(crops, proposals.pixels)
@@ -197,10 +196,10 @@ class PoseNetwork(nn.Module):
     def heat_features(self, output: FcnOutput, proposals: Proposals) -> Tensor:
         """(B, 19, n): the log-heat at the proposals."""
         heat = log_heat(output)
-        return candidates.read_smooth(heat, proposals.pixels, self.fcn.stride, proposals.side)
+        return proposing.read_smooth(heat, proposals.pixels, self.fcn.stride, proposals.side)
 
     def anchors(self, output: FcnOutput, proposals: Proposals) -> Tensor:
-        """(B, 18, n, 3) metres: where every edge's child is measured from (pairwise terms)."""
+        """(B, 18, n, 3) metres: origin of each edge's child displacement (pairwise terms)."""
         parents = index_on(proposals.points.device, EDGE_PARENTS)
         points = proposals.points.index_select(1, parents)
         if not self.config.displacement:
@@ -209,20 +208,20 @@ class PoseNetwork(nn.Module):
             raise ValueError("the configuration needs displacements, but the FCN gave none")
         maps = output.displacement.unflatten(1, (len(EDGES), 3))
         pixels = proposals.pixels.index_select(1, parents)
-        return points + candidates.read_maps(maps, pixels, self.fcn.stride)
+        return points + proposing.read_maps(maps, pixels, self.fcn.stride)
 
     def pairwise_terms(self, output: FcnOutput, proposals: Proposals) -> Tensor:
-        """(B, 18, n, n): R of Eqn. 4, the parent's candidate before the child's."""
+        """(B, 18, n, n): R of Eqn. 4, parent proposals before child proposals."""
         children = proposals.points.index_select(1, index_on(self.gamma.device, EDGE_CHILDREN))
         return deformation(self.anchors(output, proposals), children, self.gamma)
 
-    def weigh(
+    def infer(
         self,
         unary: Tensor,
         output: FcnOutput,
         proposals: Proposals,
     ) -> Tensor:
-        """``infer(unary, pairwise_terms(...))`` with terms made when they are needed."""
+        """``marginals(unary, pairwise_terms(...))`` with pairwise terms computed level by level."""
         anchors = self.anchors(output, proposals)
         children = proposals.points.index_select(1, index_on(self.gamma.device, EDGE_CHILDREN))
         marginals = self.config.readout == "marginals"
@@ -234,50 +233,48 @@ class PoseNetwork(nn.Module):
 
         if marginals:
             return sum_product(unary / self.temperature, terms, EDGES)[1]
-        return _all_on(max_sum(unary, terms, EDGES)[1], unary)
+        return _one_hot(max_sum(unary, terms, EDGES)[1], unary)
 
-    def infer(self, unary: Tensor, pairwise: Tensor | None) -> Tensor:
-        """How much every candidate counts in the result.
+    def marginals(self, unary: Tensor, pairwise: Tensor | None) -> Tensor:
+        """Weight of each proposal in the result.
 
         Args:
             unary: (B, 19, n).
-            pairwise: (B, 18, n, n), or None for parts that know nothing of each other.
+            pairwise: (B, 18, n, n), or None for independent parts.
 
         Returns:
-            (B, 19, n), every part's summing to 1: all on the best configuration's (Eqn. 5), or
-            the marginals, as the configuration says.
+            (B, 19, n), sums to 1 per part: one-hot at the best configuration (Eqn. 5), or the
+            marginals, as configured.
         """
         if self.config.readout == "marginals":
             if pairwise is None:
                 return (unary / self.temperature).softmax(-1)
             return sum_product(unary, pairwise, EDGES, self.temperature)[1]
         choice = unary.argmax(-1) if pairwise is None else max_sum(unary, pairwise, EDGES)[1]
-        return _all_on(choice, unary)
+        return _one_hot(choice, unary)
 
-    def readout(
+    def decode(
         self,
         output: FcnOutput,
         proposals: Proposals,
         weights: Tensor,
         score: Tensor | None = None,
     ) -> PoseOutput:
-        """Joints as the weighted mean of their candidates.
+        """Joints as the weighted mean of their proposing.
 
         Args:
             output: of the FCN.
-            proposals: n candidates per part.
-            weights: (B, 19, n), every part's summing to 1.
-            score: (B,) of :meth:`presence`, if there is one; else the torso's heat says it.
+            proposals: n per part.
+            weights: (B, 19, n), sums to 1 per part.
+            score: (B,) from :meth:`person_score`; if None, the torso's heat maps are used.
         """
         share = weights[..., None]
         joints = (share * proposals.points).sum(2)
         pixels = (share * proposals.pixels).sum(2)
         visible = (weights * proposals.measured).sum(2).clamp(0, 1)
         heat = heat_in_window(output, self.fcn.stride, pixels)
-        confidence = calibrated(joint_confidence(heat, visible), self.calibration)
-        return PoseOutput(
-            joints, pixels, confidence, person_score(heat) if score is None else score
-        )
+        confidence = calibrate_confidence(joint_confidence(heat, visible), self.calibration)
+        return PoseOutput(joints, pixels, confidence, torso_score(heat) if score is None else score)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
@@ -298,6 +295,6 @@ class PoseNetwork(nn.Module):
             raise ValueError(f"stage must be one of {get_args(Stage)}, got {stage!r}")
 
 
-def _all_on(choice: Tensor, like: Tensor) -> Tensor:
-    """(B, 19) indices -> (B, 19, n), 1 at the chosen candidate."""
+def _one_hot(choice: Tensor, like: Tensor) -> Tensor:
+    """(B, 19) indices -> (B, 19, n), 1 at the chosen proposal."""
     return torch.zeros_like(like).scatter_(2, choice[..., None], 1.0)

@@ -47,12 +47,14 @@ class Tracker:
     def __init__(self, settings: TrackerOptions | None = None) -> None:
         self.settings = settings or TrackerOptions()
         self._tracks: list[Track] = []
+        self._last: list[TrackedPose] = []
         self._stamp: float | None = None
         self._next_id = 0
 
     def reset(self) -> None:
         """Forget everybody; ids begin at 0 again."""
         self._tracks, self._stamp, self._next_id = [], None, 0
+        self._last = []
 
     def update(
         self, poses: Sequence[Pose], stamp: float, camera: Camera | None = None
@@ -62,18 +64,22 @@ class Tracker:
         Args:
             poses: everybody found in it, in any order.  Poses without enough finite joints are
                 left out, and of several on one person all but the surest.
-            stamp: seconds, when the frame was taken.  Where it goes back by more than a second (a
-                bag that starts again), the tracker begins anew.
+            stamp: seconds, when the frame was taken.  A frame that is older than the one before
+                says nothing about now and changes nothing.  Where time goes back by more than a
+                second (a bag that starts again), the tracker begins anew.
             camera: the frame's, for the pixels of what comes back; without it they are NaN.
 
         Returns:
-            People seen in this frame, or a moment before it, by id.
+            People seen in this frame, or a moment before it, by id; of a late frame those of the
+            newest one.
 
         Raises:
             ValueError: a stamp that is not finite.
         """
         if not math.isfinite(stamp):
             raise ValueError(f"stamp must be a finite number of seconds, got {stamp}")
+        if self._stamp is not None and -LATE <= stamp - self._stamp < 0:
+            return self._last
         dt = self._step(stamp)
         for track in self._tracks:
             track.predict(dt)
@@ -92,18 +98,19 @@ class Tracker:
             self._tracks.append(track)
             if seen[j].score >= self.settings.confirm_score:
                 self._name(track)
-        return [
+        self._last = [
             TrackedPose(track.id, _pose(track, camera), track.age, track.lost)
             for track in sorted(self._tracks, key=lambda t: -1 if t.id is None else t.id)
             if track.id is not None and track.unseen <= self.settings.predict_time
         ]
+        return self._last
 
     def _step(self, stamp: float) -> float:
         """Seconds since the frame before, 0 for the first."""
         dt = 0.0 if self._stamp is None else stamp - self._stamp
         if dt < -LATE:
             self.reset()
-        self._stamp = stamp if self._stamp is None else max(stamp, self._stamp)
+        self._stamp = stamp
         return max(dt, 0.0)
 
     def _patience(self, track: Track) -> float:

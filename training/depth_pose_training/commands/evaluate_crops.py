@@ -247,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--limit", type=int, help="at most so many crops, evenly spread")
     parser.add_argument(
-        "--mirror", action="store_true", help="look twice, the second time mirrored"
+        "--mirror", action="store_true", help="look twice, the second time flip_crops"
     )
     parser.add_argument("--out", type=Path, help="folder for summary.json, plots and pictures")
     parser.add_argument("--pictures", type=int, default=20, help="of the worst crops")

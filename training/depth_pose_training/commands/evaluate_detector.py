@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from depth_pose_ros.core.detection import LEAST_FIND, Detection, find
+from depth_pose_ros.core.detection import MIN_SCORE, Detection, detect
 from depth_pose_ros.core.estimator import DETECTOR, PoseEstimator
 from depth_pose_ros.core.models.detector import PersonDetector, build_detector
 from depth_pose_ros.core.options import EstimatorOptions
@@ -234,7 +234,7 @@ def _detector(
     args: argparse.Namespace,
 ) -> tuple[Callable[[LabelledFrame], Sequence[Detection]], float]:
     """What finds people, with scores as low as any that is asked about; the score to report at."""
-    usual = EstimatorOptions.min_person_score if args.estimator or args.geometry else LEAST_FIND
+    usual = EstimatorOptions.min_person_score if args.estimator or args.geometry else MIN_SCORE
     threshold = usual if args.threshold is None else args.threshold
     lowest = min(threshold, *args.sweep, 1.0)
     geometry = None
@@ -253,13 +253,13 @@ def _detector(
     detector = load_modules(resolve(args.weights), {DETECTOR: build_detector})[DETECTOR]
     assert isinstance(detector, PersonDetector)
     detector.eval()
-    return lambda frame: find(detector, frame.depth, frame.camera, lowest), threshold
+    return lambda frame: detect(detector, frame.depth, frame.camera, lowest), threshold
 
 
 def _poses_by_geometry(
     estimator: PoseEstimator, geometry: GeometricDetector, frame: LabelledFrame
 ) -> list[Detection]:
-    finds = geometry(frame.depth, frame.camera, LEAST_FIND)
+    finds = geometry(frame.depth, frame.camera, MIN_SCORE)
     poses = estimator.estimate_at(frame.depth, frame.camera, finds)
     return [Detection(place(p.joints), p.score) for p in poses]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from depth_pose_ros.core import crops
-from depth_pose_ros.core.detection import find
+from depth_pose_ros.core.detection import detect
 from depth_pose_ros.core.models.detector import PersonDetector
 from depth_pose_ros.core.skeleton import NUM_JOINTS
 from depth_pose_training.configs import options
@@ -35,7 +35,7 @@ def places(
     detector: PersonDetector, frame: LabelledFrame, anywhere: int, rng: np.random.Generator
 ) -> NDArray:
     """(N, 3) metres: where the detector is wrong, and at most ``anywhere`` places on surfaces."""
-    finds = find(detector, frame.depth, frame.camera, _LEAST, _MOST)
+    finds = detect(detector, frame.depth, frame.camera, _LEAST, _MOST)
     rows, columns = np.nonzero((frame.depth > _NEAR) & (frame.depth < _FAR))
     chosen = rng.integers(0, len(rows), anywhere if len(rows) else 0)
     surface = [
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     order = np.random.default_rng(args.seed).permutation(len(made))
     for number, rows in enumerate(np.array_split(order, -(-len(made) // args.size))):
         write(args.out / f"shard_{number:05d}.npz", pack([made[i] for i in rows], []))
-    options.save(args.out, "nobody", args)
+    options.save(args.out, "mine_negatives", args)
     print(f"{args.out}: {len(made)} crops")
     return len(made)
 
@@ -110,4 +110,4 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    run(options.parse(arguments(), "nobody", argv))
+    run(options.parse(arguments(), "mine_negatives", argv))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from depth_pose_ros.core import drawing
 from depth_pose_ros.core.camera import Camera
-from depth_pose_ros.core.detection import Detection, pick
+from depth_pose_ros.core.detection import Detection, decode_detections
 from depth_pose_ros.core.models.detector import DetectorConfig, DetectorOutput, PersonDetector
 from depth_pose_ros.core.skeleton import INDEX
 from depth_pose_training.configs import options
@@ -184,7 +184,7 @@ def _finds(
 ) -> list[Detection]:
     batch = to_device(data.batch(np.array([k]), model.multiple), device)
     output = DetectorOutput(*(o.cpu() for o in model(batch.depth)))
-    return pick(output, _camera(data, k), model.stride, threshold, 6)
+    return decode_detections(output, _camera(data, k), model.stride, threshold, 6)
 
 
 def _camera(data: FrameSet, k: int) -> Camera:

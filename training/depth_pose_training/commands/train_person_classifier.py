@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from depth_pose_ros.core import crops
-from depth_pose_ros.core.detection import find
+from depth_pose_ros.core.detection import detect
 from depth_pose_ros.core.models.detector import PersonDetector
 from depth_pose_ros.core.models.fcn import CompactFcn
 from depth_pose_ros.core.models.person_classifier import PersonClassifier
@@ -85,7 +85,7 @@ def look(
     rows: list[tuple[Tensor, Tensor, Tensor]] = []
     for i in tqdm(evenly_spaced(frames, limit), unit="frame"):
         frame = frames[int(i)]
-        finds = find(detector, frame.depth, frame.camera, _LEAST, _MOST)
+        finds = detect(detector, frame.depth, frame.camera, _LEAST, _MOST)
         person = labels(np.array([f.centre for f in finds]).reshape(-1, 3), frame)
         kept = np.flatnonzero(np.isfinite(person))
         if not len(kept):
@@ -111,7 +111,7 @@ def people_only(fcn: nn.Module, data: CropDataset, find: float) -> Candidates:
 
 
 def loss(head: PersonClassifier, batch: Candidates) -> Tensor:
-    """Cross-entropy of the score that :func:`depth_pose_ros.core.detection.person_score` makes of both."""
+    """Cross-entropy of the score that :func:`depth_pose_ros.core.detection.combine_scores` makes of both."""
     together = (batch.find + head(batch.context)) / 2
     return F.binary_cross_entropy_with_logits(together, batch.person)
 
@@ -136,7 +136,7 @@ def learn(head: PersonClassifier, data: Candidates, epochs: int, rate: float) ->
 def lean(head: PersonClassifier, half: float) -> None:
     """Change the head in place, so that what it and the detector gave ``half`` together is 0.5.
 
-    It counts for one half of the sum of logits (:func:`depth_pose_ros.core.detection.person_score`).
+    It counts for one half of the sum of logits (:func:`depth_pose_ros.core.detection.combine_scores`).
     """
     head.logit.bias.sub_(2 * math.log(half / (1 - half)))
 
@@ -165,7 +165,7 @@ def _whole_numbers(path: Path, fcn: CompactFcn, threads: int) -> nn.Module:
 
 def run(args: argparse.Namespace) -> None:
     """Learn by a command line's options."""
-    config = run_folder.start(args, "train_person")
+    config = run_folder.start(args, "train_person_classifier")
     network = run_folder.load_network(args.run, config, args.fcn)
     fcn = network.fcn
     if not isinstance(fcn, CompactFcn):
@@ -231,4 +231,4 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    run(options.parse(arguments(), "train_person", argv))
+    run(options.parse(arguments(), "train_person_classifier", argv))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from depth_pose_ros.core.models.decode import LEAST_DOUBT
+from depth_pose_ros.core.models.decode import CONFIDENCE_EPS
 from depth_pose_ros.core.skeleton import NUM_JOINTS
 
 Array = NDArray[np.float64]
@@ -60,8 +60,8 @@ def reliability(confidence: Array, right: NDArray[np.bool_]) -> Reliability:
 
 
 def calibrate(confidence: Array, calibration: Array) -> Array:
-    """(N, 19) by (19, 2); :func:`depth_pose_ros.core.models.decode.calibrated` in numpy."""
-    z = logit(np.clip(confidence, LEAST_DOUBT, 1 - LEAST_DOUBT))
+    """(N, 19) by (19, 2); :func:`depth_pose_ros.core.models.decode.calibrate_confidence` in numpy."""
+    z = logit(np.clip(confidence, CONFIDENCE_EPS, 1 - CONFIDENCE_EPS))
     result: Array = expit(calibration[:, 0] * z + calibration[:, 1])
     return result
 
@@ -82,7 +82,7 @@ def fit(confidence: Array, right: NDArray[np.bool_], known: NDArray[np.bool_]) -
     """
     if not (0 < right[known].mean() < 1 if known.any() else False):
         raise ValueError("a calibration needs joints that are right and joints that are wrong")
-    z = logit(np.clip(confidence, LEAST_DOUBT, 1 - LEAST_DOUBT))
+    z = logit(np.clip(confidence, CONFIDENCE_EPS, 1 - CONFIDENCE_EPS))
     together = _fit(z[known], right[known], np.zeros(2), 1e-3)
     rows = [
         _fit(z[known[:, k], k], right[known[:, k], k], together, _SHRINKAGE)

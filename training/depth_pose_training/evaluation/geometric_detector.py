@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.naive_bayes import GaussianNB
 
 from depth_pose_ros.core.camera import Camera
-from depth_pose_ros.core.detection import SPINE_TO_SURFACE, Detection, shrink
+from depth_pose_ros.core.detection import SPINE_TO_SURFACE, Detection, resize_depth
 from depth_pose_training.data.datasets import LabelledFrame
 from depth_pose_training.errors import UserError
 from depth_pose_training.evaluation.predictions import matches, place
@@ -57,7 +57,7 @@ class GeometricDetector:
     def __call__(
         self, depth: NDArray[np.float32], camera: Camera, threshold: float = 0.5
     ) -> list[Detection]:
-        """People, surest first; as :func:`depth_pose_ros.core.detection.find`."""
+        """People, surest first; as :func:`depth_pose_ros.core.detection.detect`."""
         centres, sizes = _measure(depth, camera)
         if not len(centres):
             return []
@@ -100,7 +100,7 @@ def pieces(depth: NDArray[np.float32], camera: Camera) -> list[Array]:
 
 def _measure(depth: NDArray[np.float32], camera: Camera) -> tuple[Array, Array]:
     """(N, 3) places of pieces, spines' middles if they were people, and (N, 4) log sizes."""
-    depth, camera = shrink(depth, camera, _FOCAL, 1)
+    depth, camera = resize_depth(depth, camera, _FOCAL, 1)
     pixel = 1 / (camera.fx * camera.fy)
     places, sizes = [], []
     for points in pieces(depth, camera):

@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_places_are_away_from_people(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finds = [Detection(_PERSON + (0.1, 0, 0), 0.9), Detection(_PERSON + (0.9, 0, 0), 0.3)]
-    monkeypatch.setattr(mine_negatives, "find", lambda *_: finds)
+    monkeypatch.setattr(mine_negatives, "detect", lambda *_: finds)
     frame = SyntheticShards(folder)[0]
     detector = PersonDetector(DetectorConfig())
     made = mine_negatives.places(detector, frame, 40, np.random.default_rng(0))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from depth_pose_ros.core import weights
-from depth_pose_ros.core.models.decode import calibrated
+from depth_pose_ros.core.models.decode import calibrate_confidence
 from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_training.commands import evaluate_confidence
 from depth_pose_training.data.batches import CropDataset
@@ -29,11 +29,11 @@ def made_up(count: int = 2000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_both_calibrations_are_the_same_and_keep_the_order() -> None:
     confidence, _, truth = made_up(50)
-    theirs = calibrated(torch.from_numpy(confidence), torch.from_numpy(truth)).numpy()
+    theirs = calibrate_confidence(torch.from_numpy(confidence), torch.from_numpy(truth)).numpy()
     np.testing.assert_allclose(calibration.calibrate(confidence, truth), theirs, rtol=1e-6)
     np.testing.assert_allclose(calibration.calibrate(confidence, IDENTITY), confidence, atol=1e-3)
     assert (np.diff(calibration.calibrate(np.sort(confidence, 0), truth), axis=0) >= 0).all()
-    ends = calibrated(torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 0.0]] * 2))
+    ends = calibrate_confidence(torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 0.0]] * 2))
     assert torch.isfinite(ends).all()
 
 

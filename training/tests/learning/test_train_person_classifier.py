@@ -62,7 +62,7 @@ def test_the_loss_is_of_the_score_that_the_estimator_makes() -> None:
     with torch.no_grad():
         pose = head(batch.context).sigmoid()
         scores = [
-            detection.person_score(float(f), float(p))
+            detection.combine_scores(float(f), float(p))
             for f, p in zip(batch.find.sigmoid(), pose, strict=True)
         ]
         expected = torch.nn.functional.binary_cross_entropy(torch.tensor(scores), batch.person)
@@ -85,8 +85,8 @@ def test_a_lower_score_becomes_one_half() -> None:
     context = torch.randn(1, 12)
     before = float(head(context).detach().sigmoid())
     find = 0.3
-    lean(head, detection.person_score(find, before))
-    assert detection.person_score(find, float(head(context).detach().sigmoid())) == pytest.approx(
+    lean(head, detection.combine_scores(find, before))
+    assert detection.combine_scores(find, float(head(context).detach().sigmoid())) == pytest.approx(
         0.5
     )
 
@@ -125,7 +125,7 @@ def test_the_command_and_the_weights_it_ends_in(
     write_whole(tmp_path / "detector.pt", {"model": PersonDetector(DetectorConfig()).state_dict()})
     find = detection.Detection(np.array((0.1, 0.0, 1.9)), 0.4)
     away = detection.Detection(np.array((1.5, 0.0, 3.9)), 0.3)
-    monkeypatch.setattr(train_person_classifier, "find", lambda *_: [find, away])
+    monkeypatch.setattr(train_person_classifier, "detect", lambda *_: [find, away])
     options = ["--run", str(run), "--detector", str(tmp_path / "detector.pt"), "--data", str(data)]
     options += ["--validation", str(data), "--people", str(tmp_path / "crops"), "--threads", "1"]
     train_person_classifier.main(options)
@@ -151,7 +151,7 @@ def test_the_command_and_the_weights_it_ends_in(
     if has_openvino():
         in_whole_numbers(options, tmp_path, run)
 
-    monkeypatch.setattr(train_person_classifier, "find", lambda *_: [])
+    monkeypatch.setattr(train_person_classifier, "detect", lambda *_: [])
     with pytest.raises(UserError, match="found nobody"):
         train_person_classifier.main(options)
 

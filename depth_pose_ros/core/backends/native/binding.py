@@ -134,9 +134,10 @@ class NativePipeline:
         functions.matchnet_create.restype = ctypes.c_void_p
         self._matchnet = ctypes.c_void_p(_create_matchnet(network, functions))
         finalize(self, functions.matchnet_free, self._matchnet)
-        # One shared tower costs least on one region: a part's window then needs it only nearby.
-        halves = [_ALL[~_IS_LOWER], _ALL[_IS_LOWER]]
-        self._groups = halves if config.shared_tower else [_ALL[k : k + 1] for k in _ALL]
+        # Parts that are processed together.  A shared tower covers one region per group: the upper
+        # and the lower body.
+        upper_and_lower = [_ALL[~_IS_LOWER], _ALL[_IS_LOWER]]
+        self._groups = upper_and_lower if config.shared_tower else [_ALL[k : k + 1] for k in _ALL]
 
     def __call__(
         self,
@@ -164,6 +165,7 @@ class NativePipeline:
         if score is not None and min_score is not None and score < min_score:
             return empty_pose(torch.tensor([score]))
         heat = _one(output.heat if output.logits else log_heat(output))
+        crop, frame = (np.ascontiguousarray(a, np.float32) for a in (crop, frame))
         proposals = self.propose(output, heat, crop, frame)
         unary = self.unary_terms(proposals, crop, parallel)
         weights = self.tree_inference(unary, proposals.anchors, proposals.points)

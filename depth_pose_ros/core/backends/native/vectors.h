@@ -41,7 +41,7 @@ static inline vec max(vec a, vec b) { return a > b ? a : b; }
 
 static inline vec relu(vec v) { return max(v, vec{}); }
 
-// Reduces a vector by halves.
+// Joins the elements of a vector pairwise.
 template <int L, typename Join> static inline float reduce(const void* lanes, Join join) {
     if constexpr (L == 4) {
         const float* a = (const float*)lanes;
