@@ -1,5 +1,6 @@
 """Pictures of frames: depth, the truth and the estimate."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,10 @@ from depth_pose_training.evaluation.predictions import Predictions
 
 TRUTH = (80, 220, 80)  #: BGR, green
 ESTIMATE = (60, 60, 255)  #: BGR, red
+MATCHED = (255, 255, 255)  #: BGR, white
+FALSE_POSITIVE = (60, 60, 255)  #: BGR, red
+DUPLICATE = (0, 160, 255)  #: BGR, orange
+Color = tuple[int, int, int]
 _MIN_HEIGHT = 720
 _BACKGROUND = 40
 
@@ -28,6 +33,31 @@ def worst(errors: NDArray[np.float64], count: int) -> list[int]:
     return [int(i) for i in ranked[np.argsort(-means, kind="stable")][:count]]
 
 
+def overlay(
+    frame: LabelledFrame,
+    skeletons: Sequence[tuple[NDArray[np.float64], Color]],
+    texts: Sequence[tuple[str, Color]],
+) -> MatLike:
+    """Skeletons over depth in grey (near is bright).
+
+    Args:
+        frame: the depth image.
+        skeletons: (19, 2) pixels, NaN where unknown, and color of each.
+        texts: lines of text and their colors.
+
+    Returns:
+        (H, W, 3) uint8 BGR, enlarged by a whole factor to at least 720 rows.
+    """
+    scale = max(1, -(-_MIN_HEIGHT // frame.camera.height))
+    image = cv2.cvtColor(_grey(frame.depth), cv2.COLOR_GRAY2BGR)
+    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    for pixels, color in skeletons:
+        _skeleton(image, np.asarray(pixels, dtype=np.float64) * scale + (scale - 1) / 2, color)
+    for row, (text, color) in enumerate(texts):
+        cv2.putText(image, text, (8, 24 + 22 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.6, color, 1)
+    return image
+
+
 def draw(frame: LabelledFrame, pixels: NDArray[np.float64], caption: str) -> MatLike:
     """Depth in grey (near is bright), truth in green and estimate in red, with legend.
 
@@ -39,17 +69,8 @@ def draw(frame: LabelledFrame, pixels: NDArray[np.float64], caption: str) -> Mat
     Returns:
         (H, W, 3) uint8 BGR, enlarged to be looked at.
     """
-    scale = max(1, -(-_MIN_HEIGHT // frame.camera.height))
-    image = cv2.cvtColor(_grey(frame.depth), cv2.COLOR_GRAY2BGR)
-    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
-    centre = (scale - 1) / 2
-    _skeleton(image, frame.target.pixels * scale + centre, TRUTH)
-    _skeleton(image, np.asarray(pixels, dtype=np.float64) * scale + centre, ESTIMATE)
-    for row, (text, color) in enumerate(
-        ((caption, (255, 255, 255)), ("truth", TRUTH), ("estimate", ESTIMATE))
-    ):
-        cv2.putText(image, text, (8, 24 + 22 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.6, color, 1)
-    return image
+    texts = ((caption, (255, 255, 255)), ("truth", TRUTH), ("estimate", ESTIMATE))
+    return overlay(frame, ((frame.target.pixels, TRUTH), (pixels, ESTIMATE)), texts)
 
 
 def side_by_side(frame: LabelledFrame, pixels: NDArray[np.float64], caption: str) -> MatLike:
@@ -78,7 +99,10 @@ def side_by_side(frame: LabelledFrame, pixels: NDArray[np.float64], caption: str
     grey = cv2.cvtColor(_grey(frame.depth[y0:y1, x0:x1]), cv2.COLOR_GRAY2BGR)
     grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
     halves = []
-    for places, color, name in ((frame.target.pixels, TRUTH, "truth"), (estimate, ESTIMATE, "estimate")):
+    for places, color, name in (
+        (frame.target.pixels, TRUTH, "truth"),
+        (estimate, ESTIMATE, "estimate"),
+    ):
         image = grey.copy()
         _skeleton(image, (places - (x0, y0) + 0.5) * scale - 0.5, color)
         cv2.putText(image, name, (8, 44), cv2.FONT_HERSHEY_SIMPLEX, 0.6, color, 1)
