@@ -71,7 +71,7 @@ def test_weighted_medians(seed):
 def settled_bones():
     bones = Bones()
     for seed in range(30):
-        bones.learn(BODY + RNG(seed).normal(0, 0.01, BODY.shape), SURE)
+        bones.update(BODY + RNG(seed).normal(0, 0.01, BODY.shape), SURE)
     return bones
 
 
@@ -82,7 +82,7 @@ def test_bone_lengths_settle_whatever_some_frames_say():
         joints = BODY + RNG(seed).normal(0, 0.01, BODY.shape)
         if seed % 3 == 0:
             joints[INDEX["LeftHand"]] += 1.0  # a median does not care
-        bones.learn(joints, SURE)
+        bones.update(joints, SURE)
     np.testing.assert_allclose(bones.length, lengths(BODY), atol=0.015)
     assert bones.difference(BODY, SURE) < 0.01
     assert bones.difference(1.2 * BODY, SURE) > 0.02
@@ -106,7 +106,7 @@ def test_a_hand_at_a_neighbours_is_not_believed():
     bones, joints = settled_bones(), BODY.copy()
     for name in ("RightWrist", "RightHand"):
         joints[INDEX[name]] += (-0.6, 0.0, 0.0)
-    plausible = bones.plausible(joints)
+    plausible = bones.plausibility(joints)
     taken = [INDEX["RightWrist"], INDEX["RightHand"]]
     assert (plausible[taken] < 0.05).all()
     assert (np.delete(plausible, taken) > 0.95).all()
@@ -193,10 +193,10 @@ def test_exchanged_limbs_are_put_right_and_believed_when_they_stay(names):
     wrong[limb] = np.array(FLIP_INDEX)[limb]
     identity = np.arange(NUM_JOINTS)
     for _ in range(8):
-        measurement, own = sides.settle(BODY, BODY[wrong], SURE, dt)
+        measurement, own = sides.match(BODY, BODY[wrong], SURE, dt)
         np.testing.assert_array_equal(measurement, wrong)
         np.testing.assert_array_equal(own, identity)
-    measurement, own = sides.settle(BODY, BODY[wrong], SURE, dt)
+    measurement, own = sides.match(BODY, BODY[wrong], SURE, dt)
     np.testing.assert_array_equal(measurement, identity)
     np.testing.assert_array_equal(own, wrong)
 
@@ -205,5 +205,5 @@ def test_limbs_that_meet_are_left_alone():
     joints = BODY.copy()
     joints[INDEX["LeftHand"]] = joints[INDEX["RightHand"]] + 0.03
     noisy = joints + RNG(1).normal(0, 0.02, joints.shape)
-    for order in Sides().settle(joints, noisy, SURE, 0.1):
+    for order in Sides().match(joints, noisy, SURE, 0.1):
         np.testing.assert_array_equal(order, np.arange(NUM_JOINTS))

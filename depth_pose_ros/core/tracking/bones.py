@@ -1,4 +1,4 @@
-"""How long a person's bones are, and what that says of a skeleton."""
+"""Bone lengths of one person, and corrections of a skeleton by them."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,17 +9,17 @@ Array = NDArray[np.float64]
 
 _PARENT = np.array(EDGE_PARENTS)
 _CHILD = np.array(EDGE_CHILDREN)
-#: The same bone of the other side: people are symmetric.
-_TWIN = np.array([int(np.flatnonzero(FLIP_INDEX[child] == _CHILD)[0]) for child in _CHILD])
+#: Index of the same bone on the other side.
+_OTHER_SIDE = np.array([int(np.flatnonzero(FLIP_INDEX[child] == _CHILD)[0]) for child in _CHILD])
 _DEGREE = np.bincount(np.concatenate((_PARENT, _CHILD)), minlength=NUM_JOINTS)[:, None]
 
-_KEPT = 90  # frames
-_LEAST_CONFIDENCE = 0.3  # of both ends, for a length to count
-_SETTLED = 10.0  # sum of confidences (both sides') after which a length is believed
-#: Metres that a bone's length may be off: its ends are no points, and spines bend.
+_WINDOW = 90  # frames
+_MIN_CONFIDENCE = 0.3  # of both joints of a bone
+_MIN_WEIGHT = 10.0  # sum of confidences (both sides) from which a length is known
+#: Standard deviation of a bone length, metres.
 _LENGTH_NOISE = 0.02
-_SWEEPS = 4
-_STRETCH, _STRETCH_NOISE = 1.3, 0.08  # longer than this is not this person's bone; metres
+_ITERATIONS = 4
+_STRETCH, _STRETCH_NOISE = 1.3, 0.08  # factor on the known length; metres
 
 
 def lengths(joints: Array) -> Array:
@@ -44,29 +44,28 @@ class Bones:
     """Running weighted medians of one person's bone lengths, left and right together.
 
     Attributes:
-        length: (18,) metres, NaN as long as it is not known.
+        length: (18,) metres, NaN while unknown.
     """
 
     def __init__(self) -> None:
-        self._values = np.zeros((_KEPT, len(EDGES)))
-        self._weights = np.zeros((_KEPT, len(EDGES)))
+        self._values = np.zeros((_WINDOW, len(EDGES)))
+        self._weights = np.zeros((_WINDOW, len(EDGES)))
         self._next = 0
         self.length = np.full(len(EDGES), np.nan)
 
-    def learn(self, joints: Array, confidence: Array) -> None:
-        """Take in one frame's measurement: (19, 3) metres and (19,) in [0, 1]."""
+    def update(self, joints: Array, confidence: Array) -> None:
+        """Add one frame: (19, 3) metres and (19,) in [0, 1]."""
         sure = np.minimum(confidence[_PARENT], confidence[_CHILD])
         self._values[self._next] = lengths(joints)
-        self._weights[self._next] = np.where(sure >= _LEAST_CONFIDENCE, sure, 0.0)
-        self._next = (self._next + 1) % _KEPT
-        values = np.concatenate((self._values, self._values[:, _TWIN]))
-        weights = np.concatenate((self._weights, self._weights[:, _TWIN]))
+        self._weights[self._next] = np.where(sure >= _MIN_CONFIDENCE, sure, 0.0)
+        self._next = (self._next + 1) % _WINDOW
+        values = np.concatenate((self._values, self._values[:, _OTHER_SIDE]))
+        weights = np.concatenate((self._weights, self._weights[:, _OTHER_SIDE]))
         median = weighted_median(values, weights)
-        self.length = np.where(weights.sum(0) >= _SETTLED, median, np.nan)
+        self.length = np.where(weights.sum(0) >= _MIN_WEIGHT, median, np.nan)
 
-    def plausible(self, joints: Array) -> Array:
-        """(19, 3) -> (19,) in [0, 1]: low beyond a bone far too long, as one that ends in
-        somebody else's hand."""
+    def plausibility(self, joints: Array) -> Array:
+        """(19, 3) -> (19,) in [0, 1]: low for joints beyond a bone that is far too long."""
         limit = _STRETCH * self.length
         excess = np.maximum(np.nan_to_num(lengths(joints) - limit), 0.0)
         own = np.exp(-((excess / _STRETCH_NOISE) ** 2))
@@ -76,9 +75,9 @@ class Bones:
         return result
 
     def difference(self, joints: Array, confidence: Array) -> float:
-        """Mean difference to a skeleton's lengths, metres; 0 while nothing is known."""
+        """Mean difference to a skeleton's lengths, metres; 0 while none is known."""
         weight = np.minimum(confidence[_PARENT], confidence[_CHILD])
-        weight = np.where(np.isfinite(self.length) & (weight >= _LEAST_CONFIDENCE), weight, 0.0)
+        weight = np.where(np.isfinite(self.length) & (weight >= _MIN_CONFIDENCE), weight, 0.0)
         off = np.abs(np.nan_to_num(lengths(joints) - self.length))
         return float((weight * off).sum() / max(weight.sum(), 1e-9))
 
@@ -86,7 +85,7 @@ class Bones:
         """Move joints softly towards the known lengths.
 
         Every bone is a measurement of its length with deviation 2 cm; joints move along it by
-        their share of the variance, so that sure ones stay where they are.
+        their share of the variance, so that certain joints stay in place.
 
         Args:
             joints: (19, 3) metres.
@@ -99,7 +98,7 @@ class Bones:
         parent, child = variance[_PARENT], variance[_CHILD]
         strength = np.where(known, 1 / (parent + child + _LENGTH_NOISE**2), 0.0)[:, None]
         joints = joints.copy()
-        for _ in range(_SWEEPS):
+        for _ in range(_ITERATIONS):
             bone = joints[_CHILD] - joints[_PARENT]
             norm = np.maximum(np.linalg.norm(bone, axis=1, keepdims=True), 1e-6)
             excess = (norm - np.nan_to_num(self.length)[:, None]) * bone / norm * strength

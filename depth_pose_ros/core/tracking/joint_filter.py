@@ -1,4 +1,4 @@
-"""A Kalman filter per joint: jitter goes, lag does not come.
+"""A Kalman filter per joint that removes jitter without adding lag.
 
 State: position and velocity of every joint, axis by axis.  A joint's velocity is drawn back to the
 body's with time (Ornstein-Uhlenbeck; with the body standing still, Singer's model of manoeuvring
@@ -18,27 +18,27 @@ from depth_pose_ros.core.skeleton import NUM_JOINTS
 Array = NDArray[np.float64]
 
 #: Standard deviation of a measurement from frame to frame, metres across the optical axis:
-#: SURE + UNSURE * (1 - c) / (c + 0.3) for confidence c.  Measured on the demo's clip.
-SURE, UNSURE = 0.003, 0.04
-#: Along the optical axis it is so many times as much.
+#: NOISE_MIN + NOISE_RANGE * (1 - c) / (c + 0.3) for confidence c.  Measured on the demo's clip.
+NOISE_MIN, NOISE_RANGE = 0.003, 0.04
+#: Factor on the noise along the optical axis.
 DEPTH_NOISE = 1.7
-#: Acceleration that a joint may have at rest, and for each m/s of its speed, m/s^2.
+#: Process noise: acceleration at rest, m/s^2, and per m/s of the joint's speed.
 REST_ACCELERATION, MOVING_ACCELERATION = 1.0, 10.0
-#: Seconds in which a joint's motion of its own dies out.
-OWN_MOTION = 0.3
-#: m/s: nobody's speed is known at first sight.
-FIRST_SPEED = 1.0
-#: m/s: what is faster is an error of the estimate.
-TOP_SPEED = 10.0
-#: Squared innovation over its variance (3 axes) that a steady motion stays below.
-SURPRISE = 30.0
-#: Metres, and standard deviations of the prediction, that a joint may be off what is expected.
-#: Farther is believed when it comes twice, the second time near the first.
+#: Time constant of a joint's motion relative to the body, seconds.
+RELATIVE_MOTION_DECAY = 0.3
+#: Standard deviation of the initial speed, m/s.
+INITIAL_SPEED = 1.0
+#: Maximum speed, m/s.
+MAX_SPEED = 10.0
+#: Gate on the squared normalized innovation (3 axes) of a steady motion.
+INNOVATION_GATE = 30.0
+#: Outlier gate: metres, and standard deviations of the prediction.  A measurement outside is accepted
+#: if the next one confirms it.
 JUMP, JUMP_DEVIATIONS = 0.12, 2.0
 
 _AXES = np.array((1.0, 1.0, DEPTH_NOISE))
 _TINY = 1e-10  # square metres: keeps gains defined where nothing is smoothed
-_BRIEFEST = 1 / 60  # seconds that a change of motion takes, whatever the stamps say
+_MIN_STEP = 1 / 60  # seconds, minimum duration of a change of motion
 
 
 class JointFilter:
@@ -61,8 +61,8 @@ class JointFilter:
         self.velocity = np.zeros_like(joints)
         self._pp = self._noise(confidence)
         self._pv = np.zeros_like(joints)
-        self._vv = np.full_like(joints, FIRST_SPEED**2)
-        self._jumped = np.full((NUM_JOINTS, 3), np.inf)  # where to, if in the last measurement
+        self._vv = np.full_like(joints, INITIAL_SPEED**2)
+        self._jumped = np.full((NUM_JOINTS, 3), np.inf)  # outlier of the last measurement
 
     @property
     def variance(self) -> Array:
@@ -71,9 +71,9 @@ class JointFilter:
         return mean
 
     def predict(self, dt: float, body_velocity: Array) -> None:
-        """Go on by ``dt`` > 0 seconds while the body moves at (3,) m/s."""
-        keep = np.exp(-dt / OWN_MOTION)
-        reach = OWN_MOTION * (1 - keep)
+        """Advance by ``dt`` > 0 seconds; the body moves at (3,) m/s."""
+        keep = np.exp(-dt / RELATIVE_MOTION_DECAY)
+        reach = RELATIVE_MOTION_DECAY * (1 - keep)
         own = self.velocity - body_velocity
         speed = np.linalg.norm(own, axis=1, keepdims=True)
         self.position = self.position + body_velocity * dt + own * reach
@@ -81,18 +81,20 @@ class JointFilter:
         self._pp += 2 * reach * self._pv + reach**2 * self._vv
         self._pv = keep * (self._pv + reach * self._vv)
         self._vv *= keep**2
-        self._agitate(((REST_ACCELERATION + MOVING_ACCELERATION * speed) * dt**2 / 2) ** 2, dt)
+        self._add_process_noise(
+            ((REST_ACCELERATION + MOVING_ACCELERATION * speed) * dt**2 / 2) ** 2, dt
+        )
 
     def correct(self, joints: Array, confidence: Array, dt: float) -> Array:
-        """Take in a measurement.
+        """Update with a measurement.
 
         Args:
-            joints: (19, 3) metres; where confidence is 0 anything.
+            joints: (19, 3) metres; arbitrary where confidence is 0.
             confidence: (19,) in [0, 1]; 0 for joints that were not measured.
             dt: seconds since the measurement before.
 
         Returns:
-            (19,) in [0, 1]: how much of the measurement went into each position.
+            (19,) in [0, 1]: gain of each position.
         """
         measured = confidence > 0
         innovation = np.where(measured[:, None], joints - self.position, 0.0)
@@ -103,41 +105,43 @@ class JointFilter:
         self._jumped = np.where((far & ~again)[:, None], joints, np.inf)
         self._restart(again, joints, noise)
         use = measured & ~far
-        # What a steady motion does not explain is a change of motion: let the state change.
-        unexplained = (innovation**2).mean(1, keepdims=True) * 3 / SURPRISE - self._pp - noise
-        self._agitate(np.where(use[:, None], np.maximum(unexplained, 0.0), 0.0), dt)
+        # An innovation larger than the gate is a change of motion: increase the process noise.
+        unexplained = (
+            (innovation**2).mean(1, keepdims=True) * 3 / INNOVATION_GATE - self._pp - noise
+        )
+        self._add_process_noise(np.where(use[:, None], np.maximum(unexplained, 0.0), 0.0), dt)
         gain = np.where(use[:, None], self._pp / (self._pp + noise), 0.0)
         gain_v = np.where(use[:, None], self._pv / (self._pp + noise), 0.0)
         self.position = self.position + gain * innovation
-        self.velocity = np.clip(self.velocity + gain_v * innovation, -TOP_SPEED, TOP_SPEED)
+        self.velocity = np.clip(self.velocity + gain_v * innovation, -MAX_SPEED, MAX_SPEED)
         self._vv -= gain_v * self._pv
         self._pv *= 1 - gain
         self._pp *= 1 - gain
         share: Array = np.where(again, 1.0, gain.mean(1))
         return share
 
-    def exchange(self, order: NDArray[np.int64]) -> None:
-        """Rename joints: joint i becomes what ``order[i]`` was."""
+    def reorder(self, order: NDArray[np.int64]) -> None:
+        """Permute joints: joint i takes the state of ``order[i]``."""
         for name in ("position", "velocity", "_pp", "_pv", "_vv", "_jumped"):
             setattr(self, name, getattr(self, name)[order])
 
     def _noise(self, confidence: Array) -> Array:
         c = np.clip(confidence, 0.0, 1.0)[:, None]
-        across = SURE + UNSURE * (1 - c) / (c + 0.3)
+        across = NOISE_MIN + NOISE_RANGE * (1 - c) / (c + 0.3)
         variance: Array = (self.smoothing * across * _AXES) ** 2 + _TINY
         return variance
 
-    def _agitate(self, variance: Array, dt: float) -> None:
+    def _add_process_noise(self, variance: Array, dt: float) -> None:
         """White noise as acceleration over one step, that adds this variance to positions.
 
         An acceleration that is held for the step would do worse: velocity would take in twice what
         position was off by, and swing to and fro when it is itself what was wrong.
         """
-        dt = max(dt, _BRIEFEST)
+        dt = max(dt, _MIN_STEP)
         self._pp += variance
         self._pv += 3 / 2 * variance / dt
         self._vv += 3 * variance / dt**2
 
     def _restart(self, rows: NDArray[np.bool_], joints: Array, noise: Array) -> None:
         self.position[rows], self.velocity[rows] = joints[rows], 0.0
-        self._pp[rows], self._pv[rows], self._vv[rows] = noise[rows], 0.0, FIRST_SPEED**2
+        self._pp[rows], self._pv[rows], self._vv[rows] = noise[rows], 0.0, INITIAL_SPEED**2

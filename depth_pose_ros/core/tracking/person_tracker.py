@@ -1,4 +1,4 @@
-"""Who is who: the one place that numbers people."""
+"""People with numbers: tracked over frames, or numbered frame by frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ from depth_pose_ros.core.tracking import Tracker, TrackerOptions
 
 @dataclass(frozen=True)
 class Person:
-    """A pose with the person's number: not negative, unique in its frame."""
+    """A pose with a person's number: non-negative, unique in its frame."""
 
     number: int
     pose: Pose
 
 
 class PersonTracker:
-    """Numbers people frame by frame, by tracking them or without."""
+    """Assigns numbers to people, with or without tracking."""
 
     def __init__(self) -> None:
         self._tracker = Tracker()
 
     def reset(self) -> None:
-        """Forget everybody."""
+        """Delete all tracks."""
         self._tracker.reset()
 
     def people(
@@ -31,7 +31,7 @@ class PersonTracker:
         poses: Sequence[Pose],
         stamp: float,
         camera: Camera,
-        settings: TrackerOptions | None,
+        options: TrackerOptions | None,
     ) -> list[Person]:
         """The people of one frame.
 
@@ -39,12 +39,12 @@ class PersonTracker:
             poses: as estimated.
             stamp: seconds, of the depth image.
             camera: its intrinsics.
-            settings: of the tracker; None takes the frame by itself, as :func:`identify`.
+            options: of the tracker; None numbers each frame by itself, as :func:`identify`.
         """
-        if settings is None:
+        if options is None:
             self.reset()
             return identify(poses)
-        self._tracker.settings = settings
+        self._tracker.options = options
         return [
             Person(tracked.id, tracked.pose)
             for tracked in self._tracker.update(poses, stamp, camera)
@@ -54,9 +54,8 @@ class PersonTracker:
 def identify(poses: Sequence[Pose]) -> list[Person]:
     """Number the people of one frame from left to right.
 
-    Each frame is taken by itself, so a number stays with a person only as long as nobody comes,
-    goes or crosses.  The image's left-to-right order changes less often than the order of score or
-    of distance.
+    A number stays with a person only while nobody enters, leaves or crosses.  Left-to-right order
+    changes less often than the order of score or distance.
     """
     ordered = sorted(poses, key=lambda pose: float(pose.joints[:, 0].mean()))
     return [Person(number, pose) for number, pose in enumerate(ordered)]

@@ -1,8 +1,8 @@
-"""Left and right that do not change places.
+"""Correction of swapped left and right limbs.
 
-A network that sees one frame at a time may name a limb for the other side.  The track knows where
-each was going: where the limbs with their names exchanged fit that much better, they are exchanged.
-If that goes on, the track was wrong, and its own names are exchanged instead.
+A network that sees one frame at a time may name a limb for the other side.  Limbs are
+swapped if they then fit the prediction of the track much better.  If that persists, the track was
+wrong and its joints are swapped instead.
 """
 
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from depth_pose_ros.core.skeleton import FLIP_INDEX, INDEX, NUM_JOINTS
 Array = NDArray[np.float64]
 Order = NDArray[np.int64]
 
-#: From the root outwards; all from one of them on may change places.
+#: From the root outwards; all joints from one of them on may be swapped.
 _LIMBS = (("Shoulder", "Elbow", "Wrist", "Hand"), ("Hip", "Knee", "Foot"))
-_FARTHEST = 0.5  # metres that a single joint counts at the most
-_BETTER, _MARGIN = 0.6, 0.04  # exchanged joints fit by this factor, and metres, better
-_PATIENCE = 0.8  # seconds that a track withstands its measurements
+_MAX_JOINT_COST = 0.5  # metres, of a single joint
+_FACTOR, _MARGIN = 0.6, 0.04  # required reduction of the cost: factor, and metres
+_MAX_SWAP_TIME = 0.8  # seconds of swapped measurements after which the track is swapped
 
 
 @dataclass(frozen=True)
 class _Limb:
-    """Joints (left and right) that may change places, and the renaming that does it."""
+    """Joints (left and right) that may be swapped, and the permutation."""
 
     joints: Order
     order: Order
@@ -46,7 +46,7 @@ class Sides:
     def __init__(self) -> None:
         self._against = [0.0] * len(_PAIRS)  # seconds
 
-    def settle(
+    def match(
         self, predicted: Array, joints: Array, confidence: Array, dt: float
     ) -> tuple[Order, Order]:
         """Which side is which.
@@ -65,19 +65,19 @@ class Sides:
         for i, choices in enumerate(_PAIRS):
             best, gain, ambiguous = None, 0.0, True
             for limb in choices:
-                kept = _misfit(predicted, joints, confidence, limb.joints)
+                kept = _cost(predicted, joints, confidence, limb.joints)
                 order = limb.order
-                exchanged = _misfit(predicted, joints[order], confidence[order], limb.joints)
-                improvement = (_BETTER * kept - _MARGIN - exchanged) * len(limb.joints)
+                exchanged = _cost(predicted, joints[order], confidence[order], limb.joints)
+                improvement = (_FACTOR * kept - _MARGIN - exchanged) * len(limb.joints)
                 if improvement > gain:
                     best, gain = limb, improvement
-                ambiguous &= _BETTER * exchanged - _MARGIN < kept
+                ambiguous &= _FACTOR * exchanged - _MARGIN < kept
             if best is None:
                 # Limbs that are together say nothing about who is who.
                 self._against[i] = self._against[i] if ambiguous else 0.0
                 continue
             self._against[i] += dt
-            if self._against[i] > _PATIENCE:
+            if self._against[i] > _MAX_SWAP_TIME:
                 self._against[i] = 0.0
                 track = track[best.order]
             else:
@@ -85,8 +85,8 @@ class Sides:
         return measurement, track
 
 
-def _misfit(predicted: Array, joints: Array, confidence: Array, which: Order) -> float:
+def _cost(predicted: Array, joints: Array, confidence: Array, which: Order) -> float:
     """Mean distance of some joints, metres, weighted by confidence and bounded."""
     distance = np.linalg.norm(joints[which] - predicted[which], axis=1)
     weight = confidence[which]
-    return float((weight * np.minimum(distance, _FARTHEST)).sum() / max(weight.sum(), 1e-9))
+    return float((weight * np.minimum(distance, _MAX_JOINT_COST)).sum() / max(weight.sum(), 1e-9))
