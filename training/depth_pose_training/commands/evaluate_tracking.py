@@ -24,6 +24,7 @@ from depth_pose_ros.core.skeleton import INDEX
 from depth_pose_ros.core.tracking import Tracker, TrackerOptions
 from depth_pose_ros.core.tracking.person_tracker import identify
 from depth_pose_ros.demo.sources.clip import builtin_clip
+from depth_pose_training.evaluation import tracking_scenes
 from depth_pose_training.evaluation.tracking_scenes import (
     Scene,
     crossing,
@@ -35,7 +36,7 @@ Array = NDArray[np.float64]
 #: One frame's people: (id, pose).
 People = Sequence[tuple[int, Pose]]
 
-CLIP_TRUTH = Path(__file__).with_name("data") / "clip_truth.npz"
+CLIP_TRUTH = Path(tracking_scenes.__file__).with_name("data") / "clip_truth.npz"
 HAND = tuple(INDEX[k] for k in ("RightWrist", "RightHand"))
 _SAME = 0.5  # metres, median over joints: farther is not that person
 _BOUND = 0.15  # metres; lag is read from joints that were found, not from those that were not

@@ -97,10 +97,10 @@ def test_the_command_writes_calibrated_weights(
     command = ["--data", str(folder), "--threads", "1", "--out", str(tmp_path / "out")]
     assert evaluate_confidence.main([*command, "--weights", str(before), "--fit", str(after)]) == 0
     printed = capsys.readouterr().out
-    written = json.loads((tmp_path / "out" / "evaluate_confidence.json").read_text())
+    written = json.loads((tmp_path / "out" / "reliability.json").read_text())
     assert list(written) == ["without", "fitted"]
     assert f"{written['fitted']['all']['calibration_error']}" in printed
-    assert (tmp_path / "out" / "evaluate_confidence.png").stat().st_size > 5000
+    assert (tmp_path / "out" / "reliability.png").stat().st_size > 5000
     fitted = weights.load(after)
     assert not torch.equal(fitted.calibration, weights.load(before).calibration)
     # What the network gives with it is what was reported.
