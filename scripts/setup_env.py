@@ -52,7 +52,8 @@ def set_up(base: Base) -> None:
     """
     kind = f"{base.distribution or WHEELS} {base.version}"
     inputs = [
-        *(p for name in ("requirements", "scripts") for p in (ROOT / name).glob("*.*")),
+        *(ROOT / "requirements").glob("*.txt"),
+        *(p for p in (ROOT / "scripts").glob("*.py") if p.stem != "write_docs"),
         *(p for p in (ROOT / "underlay" / "tf2_msgs").rglob("*") if p.is_file()),
         *(p for kind in ("*.cpp", "*.h") for p in (ROOT / "depth_pose_ros").rglob(kind)),
         *(ROOT / "setup.py", ROOT / "training" / "pyproject.toml"),

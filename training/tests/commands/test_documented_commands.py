@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
     *(p for d in ("docs", "models", "training") for p in sorted((ROOT / d).glob("*.md"))),
+    *sorted((ROOT / "training" / "experiments").glob("*.sh")),
 ]
 PACKAGE = "-m depth_pose_training "
 TORCHRUN = ".venv/bin/torchrun "
