@@ -5,11 +5,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from depth_pose_ros.core.models.config import Readout
 from depth_pose_ros.core.models.fcn import FcnOutput, heat_probability
-from depth_pose_ros.core.skeleton import NUM_JOINTS, TORSO
+from depth_pose_ros.core.models.tree_inference import Pairwise, max_sum, sum_product
+from depth_pose_ros.core.skeleton import EDGES, NUM_JOINTS, TORSO
 
-#: Side of the square whose share of the heat map's mass is a joint's confidence, crop pixels (0.19 m
-#: at the person): the paper's window.
+#: Side of the square whose share of the heat map's mass is a joint's confidence, crop pixels (0.19
+#: m at the person): the window of the paper.
 HEAT_WINDOW = 17
 #: Factor on the confidence of a joint whose own pixel is missing or occluded.
 HIDDEN_FACTOR = 0.5
@@ -32,6 +34,36 @@ class PoseOutput(NamedTuple):
     pixels: Tensor
     confidence: Tensor
     score: Tensor
+
+
+def proposal_weights(
+    unary: Tensor,
+    pairwise: Pairwise | None,
+    readout: Readout,
+    temperature: Tensor | float = 1.0,
+) -> Tensor:
+    """Weight of each proposal in the result.
+
+    Args:
+        unary: (B, 19, n).
+        pairwise: (B, 18, n, n) or a function of edges; None for independent parts.
+        readout: "marginals", or one-hot at the best configuration (Eqn. 5).
+        temperature: of the marginals.
+
+    Returns:
+        (B, 19, n), sums to 1 per part.
+    """
+    if readout == "marginals":
+        if pairwise is None:
+            return (unary / temperature).softmax(-1)
+        return sum_product(unary, pairwise, EDGES, temperature)[1]
+    choice = unary.argmax(-1) if pairwise is None else max_sum(unary, pairwise, EDGES)[1]
+    return torch.zeros_like(unary).scatter_(2, choice[..., None], 1.0)
+
+
+def weighted_mean(weights: Tensor, values: Tensor) -> Tensor:
+    """Soft-argmax: (B, 19, n) weights and (B, 19, n, C) values of the proposals -> (B, 19, C)."""
+    return (weights[..., None] * values).sum(2)
 
 
 def empty_pose(score: Tensor) -> PoseOutput:

@@ -16,7 +16,9 @@ from depth_pose_ros.core.models.decode import (
     empty_pose,
     heat_in_window,
     joint_confidence,
+    proposal_weights,
     torso_score,
+    weighted_mean,
 )
 from depth_pose_ros.core.models.fcn import CompactFcn, FcnOutput, build_fcn, log_heat
 from depth_pose_ros.core.models.indices import index_on
@@ -24,7 +26,6 @@ from depth_pose_ros.core.models.matchnet import MatchNet
 from depth_pose_ros.core.models.pairwise import deformation
 from depth_pose_ros.core.models.person_classifier import PersonClassifier
 from depth_pose_ros.core.models.proposals import Proposals
-from depth_pose_ros.core.models.tree_inference import max_sum, sum_product
 from depth_pose_ros.core.skeleton import EDGE_CHILDREN, EDGE_PARENTS, EDGES, NUM_JOINTS
 
 #: Last stage that runs (the paper's ablation): the heat maps' maxima, unary terms, or the tree.
@@ -156,23 +157,35 @@ class PoseNetwork(nn.Module):
 
         With ``single`` the maximum itself is the only proposal, at sub-pixel position.
         """
-        stride = self.fcn.stride
-        # The paper's maps are read at their maximum, the compact network's at sub-cell position.
-        centres = proposing.coarse_maximum(output, stride, refine=self.config.fcn == "compact")
         if single:
-            pixels = centres[:, :, None]
-        else:
-            pixels = proposing.window_pixels(centres, self.config.window, *crops.shape[-2:])
+            return self.locate(self.coarse_maximum(output)[:, :, None], output, crops, frames)
+        pixels = self.window_pixels(output, crops)
+        return self.locate(pixels, output, crops, frames, self.config.window)
+
+    def coarse_maximum(self, output: FcnOutput) -> Tensor:
+        """(B, 19, 2) crop pixels: the heat maps' maxima, at sub-cell position if compact."""
+        refine = self.config.fcn == "compact"
+        return proposing.coarse_maximum(output, self.fcn.stride, refine)
+
+    def window_pixels(self, output: FcnOutput, crops: Tensor) -> Tensor:
+        """(B, 19, n, 2) int64 pixels of the window around each coarse maximum, row by row."""
+        centres = self.coarse_maximum(output)
+        return proposing.window_pixels(centres, self.config.window, *crops.shape[-2:])
+
+    def locate(
+        self, pixels: Tensor, output: FcnOutput, crops: Tensor, frames: Tensor, side: int = 0
+    ) -> Proposals:
+        """Proposals at given pixels (B, 19, n, 2); ``side`` as of :class:`Proposals`."""
         points, measured = proposing.locate(
             pixels,
             output.depth,
-            stride,
+            self.fcn.stride,
             crops,
             frames,
             self.joint_depth_offset,
             self.joint_depth_gate,
         )
-        return Proposals(pixels, points, measured, 0 if single else self.config.window)
+        return Proposals(pixels, points, measured, side)
 
     def unary_terms(
         self,
@@ -232,26 +245,12 @@ class PoseNetwork(nn.Module):
             return deformation(anchor, child, gamma.index_select(0, edges))
 
         if marginals:
-            return sum_product(unary / self.temperature, terms, EDGES)[1]
-        return _one_hot(max_sum(unary, terms, EDGES)[1], unary)
+            unary = unary / self.temperature
+        return proposal_weights(unary, terms, self.config.readout)
 
     def marginals(self, unary: Tensor, pairwise: Tensor | None) -> Tensor:
-        """Weight of each proposal in the result.
-
-        Args:
-            unary: (B, 19, n).
-            pairwise: (B, 18, n, n), or None for independent parts.
-
-        Returns:
-            (B, 19, n), sums to 1 per part: one-hot at the best configuration (Eqn. 5), or the
-            marginals, as configured.
-        """
-        if self.config.readout == "marginals":
-            if pairwise is None:
-                return (unary / self.temperature).softmax(-1)
-            return sum_product(unary, pairwise, EDGES, self.temperature)[1]
-        choice = unary.argmax(-1) if pairwise is None else max_sum(unary, pairwise, EDGES)[1]
-        return _one_hot(choice, unary)
+        """:func:`proposal_weights` as configured."""
+        return proposal_weights(unary, pairwise, self.config.readout, self.temperature)
 
     def decode(
         self,
@@ -260,7 +259,7 @@ class PoseNetwork(nn.Module):
         weights: Tensor,
         score: Tensor | None = None,
     ) -> PoseOutput:
-        """Joints as the weighted mean of their proposing.
+        """Joints as the weighted mean of their proposals.
 
         Args:
             output: of the FCN.
@@ -268,9 +267,8 @@ class PoseNetwork(nn.Module):
             weights: (B, 19, n), sums to 1 per part.
             score: (B,) from :meth:`person_score`; if None, the torso's heat maps are used.
         """
-        share = weights[..., None]
-        joints = (share * proposals.points).sum(2)
-        pixels = (share * proposals.pixels).sum(2)
+        joints = weighted_mean(weights, proposals.points)
+        pixels = weighted_mean(weights, proposals.pixels)
         visible = (weights * proposals.measured).sum(2).clamp(0, 1)
         heat = heat_in_window(output, self.fcn.stride, pixels)
         confidence = calibrate_confidence(joint_confidence(heat, visible), self.calibration)
@@ -293,8 +291,3 @@ class PoseNetwork(nn.Module):
             )
         if stage not in get_args(Stage):
             raise ValueError(f"stage must be one of {get_args(Stage)}, got {stage!r}")
-
-
-def _one_hot(choice: Tensor, like: Tensor) -> Tensor:
-    """(B, 19) indices -> (B, 19, n), 1 at the chosen proposal."""
-    return torch.zeros_like(like).scatter_(2, choice[..., None], 1.0)

@@ -92,6 +92,11 @@ def window_pixels(centres: Tensor, window: int, height: int, width: int) -> Tens
     return torch.stack((xs, ys), dim=-1).flatten(2, 3)
 
 
+def gather_proposals(values: Tensor, choice: Tensor) -> Tensor:
+    """Values (B, K, n, C) of the chosen proposals (B, K): (B, K, C)."""
+    return values.take_along_dim(choice[..., None, None], dim=2)[:, :, 0]
+
+
 def locate(
     pixels: Tensor,
     depth_map: Tensor,
