@@ -1,11 +1,13 @@
-"""Depth images as image_transport's ``compressedDepth`` sends them.  Knows no ROS.
+"""Depth images as image_transport's ``compressedDepth`` and ``compressed`` send them.
 
-Format: https://wiki.ros.org/compressed_depth_image_transport.  The message's ``format`` is
-``"<encoding>; compressedDepth [png|rvl]"`` with the encoding of the image before compression; its
-data are a header of twelve bytes (an int32 and two float32, a and b, little-endian) and an image of
-16 bits: a grey PNG, or width and height (two uint32, little-endian) and RVL.  Of 16UC1 that is the
-image; of 32FC1 it holds a quantized inverse depth, metres being a / (value - b), and 0 where
-nothing was measured.
+Knows no ROS.  ``compressed`` is a PNG or TIFF of 16 bits, or a TIFF of 32FC1, without a header.
+
+Format of ``compressedDepth``: https://wiki.ros.org/compressed_depth_image_transport.  The message's
+``format`` is ``"<encoding>; compressedDepth [png|rvl]"`` with the encoding of the image before
+compression; its data are a header of twelve bytes (an int32 and two float32, a and b,
+little-endian) and an image of 16 bits: a grey PNG, or width and height (two uint32, little-endian)
+and RVL.  Of 16UC1 that is the image; of 32FC1 it holds a quantized inverse depth, metres being
+a / (value - b), and 0 where nothing was measured.
 """
 
 import struct
@@ -16,10 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depth_pose_ros.core import rvl
-from depth_pose_ros.core.depth import MIN_SIZE, DepthError, to_metres
+from depth_pose_ros.core.depth import MILLIMETRE, MIN_SIZE, DepthError, to_metres
 
 _HEADER = struct.Struct("<iff")
 _PNG = b"\x89PNG\r\n\x1a\n"
+_TIFF = {b"II*\0": "<", b"MM\0*": ">"}  # the first bytes, and the byte order
+_TIFF_SIZE_TAGS = (256, 257)  # ImageWidth, ImageLength
 _PNG_SIZE = struct.Struct(">II")  # in IHDR, the first chunk of every PNG
 _PNG_SIZE_AT = 16
 _RVL_SIZE = struct.Struct("<II")
@@ -28,14 +32,20 @@ _ENCODINGS = ("16UC1", "mono16", "32FC1")
 _CODES = {"compressedDepth": "png", "compressedDepth png": "png", "compressedDepth rvl": "rvl"}
 
 
-def decode(format_: str, data: Any) -> NDArray[np.float32]:
+def decode(format_: str, data: Any, depth_scale: float = MILLIMETRE) -> NDArray[np.float32]:
     """A ``sensor_msgs/CompressedImage`` of depth -> (H, W) float32 metres, 0 where invalid.
+
+    Args:
+        format_, data: of the message.
+        depth_scale: metres per unit of an image of 16 bits.
 
     Raises:
         DepthError: another format, a truncated message, or one that holds no depth.
     """
-    encoding, code = _format(format_)
     raw = memoryview(data).cast("B")
+    if "compressedDepth" not in format_:
+        return _plain(format_, raw, depth_scale)
+    encoding, code = _format(format_)
     if len(raw) <= _HEADER.size:
         raise DepthError(
             f"a compressedDepth message of {len(raw)} bytes is truncated: it holds no image"
@@ -44,7 +54,7 @@ def decode(format_: str, data: Any) -> NDArray[np.float32]:
     pixels = (_png if code == "png" else _rvl)(raw[_HEADER.size :])
     if encoding == "32FC1":
         return _inverse_depth(pixels, a, b)
-    return to_metres(pixels, encoding)
+    return to_metres(pixels, encoding, depth_scale)
 
 
 def _format(format_: str) -> tuple[str, str]:
@@ -62,20 +72,64 @@ def _format(format_: str) -> tuple[str, str]:
 def _png(data: memoryview) -> NDArray[np.uint16]:
     """(H, W) of a 16-bit grey PNG."""
     if data[: len(_PNG)] != _PNG or len(data) < _PNG_SIZE_AT + _PNG_SIZE.size:
-        raise DepthError("a compressedDepth message's data are not a PNG: it is damaged")
+        raise DepthError("the data of a compressed image are not a PNG: the message is damaged")
     _check_size(*_PNG_SIZE.unpack_from(data, _PNG_SIZE_AT))
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise DepthError(f"the PNG in a compressedDepth message is damaged: {error}") from error
+        raise DepthError(f"the PNG of a compressed image is damaged: {error}") from error
     if pixels is None:
-        raise DepthError("the PNG in a compressedDepth message is damaged")
+        raise DepthError("the PNG of a compressed image is damaged")
     if pixels.dtype != np.uint16 or pixels.ndim != 2:
         raise DepthError(
-            f"the PNG in a compressedDepth message is {pixels.dtype.name} of shape "
+            f"the PNG of a compressed image is {pixels.dtype.name} of shape "
             f"{pixels.shape}, depth is 16-bit grey: is this the depth topic?"
         )
     return np.asarray(pixels, dtype=np.uint16)
+
+
+def _plain(format_: str, data: memoryview, depth_scale: float) -> NDArray[np.float32]:
+    """(H, W) metres of a PNG or TIFF file."""
+    if data[: len(_PNG)] == _PNG:
+        return to_metres(_png(data), "16UC1", depth_scale)
+    if bytes(data[:4]) not in _TIFF:
+        raise DepthError(
+            f"format '{format_[:60]}' is not compressed depth: a compressed depth image is a PNG "
+            "or TIFF of 16 bits; set the format of its publisher to png or tiff (JPEG has 8 bits)"
+        )
+    _check_size(*_tiff_size(data))
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise DepthError(f"the TIFF of a compressed image is damaged: {error}") from error
+    if pixels is None:
+        raise DepthError("the TIFF of a compressed image is damaged")
+    encoding = {"uint16": "16UC1", "float32": "32FC1"}.get(pixels.dtype.name)
+    if encoding is None or pixels.ndim != 2:
+        raise DepthError(
+            f"the TIFF of a compressed image is {pixels.dtype.name} of shape {pixels.shape}, depth "
+            "has one channel of 16-bit integers or 32-bit floats: is this the depth topic?"
+        )
+    return to_metres(pixels, encoding, depth_scale)
+
+
+def _tiff_size(data: memoryview) -> tuple[int, int]:
+    """Width and height of a TIFF, from its first directory."""
+    order = _TIFF[bytes(data[:4])]
+    try:
+        (at,) = struct.unpack_from(f"{order}I", data, 4)
+        (count,) = struct.unpack_from(f"{order}H", data, at)
+        size = {}
+        for entry in range(at + 2, at + 2 + 12 * count, 12):
+            tag, kind = struct.unpack_from(f"{order}HH", data, entry)
+            if tag in _TIFF_SIZE_TAGS:
+                (size[tag],) = struct.unpack_from(
+                    order + ("H" if kind == 3 else "I"), data, entry + 8
+                )
+        width, height = (size[tag] for tag in _TIFF_SIZE_TAGS)
+    except (struct.error, KeyError) as error:
+        raise DepthError("the TIFF of a compressed image is damaged: it has no size") from error
+    return width, height
 
 
 def _rvl(data: memoryview) -> NDArray[np.uint16]:

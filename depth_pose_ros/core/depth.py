@@ -17,7 +17,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "mono16": np.dtype("u2"),
     "32FC1": np.dtype("f4"),
 }
-_METRES_PER_MILLIMETRE = np.float32(0.001)
+MILLIMETRE = 0.001  #: metres; the unit of 16-bit depth images by REP-118
 
 
 class DepthError(ValueError):
@@ -57,13 +57,16 @@ def check_layout(encoding: str, width: int, height: int, step: int, num_bytes: i
         )
 
 
-def to_metres(image: NDArray[np.generic], encoding: str) -> NDArray[np.float32]:
+def to_metres(
+    image: NDArray[np.generic], encoding: str, depth_scale: float = MILLIMETRE
+) -> NDArray[np.float32]:
     """A decoded depth image in the project's one form.
 
     Args:
         image: (H, W) or (H, W, 1), uint16 for 16UC1 and mono16, float32 for 32FC1; any byte order
             and memory layout.
         encoding: the message's encoding.
+        depth_scale: metres per unit of 16-bit images; 32FC1 is in metres.
 
     Returns:
         (H, W) float32 metres, a new array; 0 where there is no measurement (0, NaN, +-Inf or a
@@ -82,7 +85,7 @@ def to_metres(image: NDArray[np.generic], encoding: str) -> NDArray[np.float32]:
         )
     metres = image.astype(np.float32)
     if dtype.kind == "u":
-        metres *= _METRES_PER_MILLIMETRE
+        metres *= np.float32(depth_scale)
     else:
         metres[~(np.isfinite(metres) & (metres > 0))] = 0
     return metres

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from depth_pose_ros.core import crops
 from depth_pose_ros.core.backends.backend import int8_path, make_backend
+from depth_pose_ros.core.body_plausibility import is_plausible
 from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.core.detection import Detection, combine_scores, detect, min_crop_score
 from depth_pose_ros.core.models.detector import PersonDetector, build_detector
@@ -17,6 +18,7 @@ from depth_pose_ros.core.models.pose_network import PoseNetwork, Stage
 from depth_pose_ros.core.nms import pose_nms
 from depth_pose_ros.core.options import EstimatorOptions
 from depth_pose_ros.core.pose import Pose
+from depth_pose_ros.core.sparse_depth import fill_sparse
 from depth_pose_ros.core.weights import POSE, build_pose, load_modules, resolve
 
 DETECTOR = "detector"  #: name of the person detector among a weights file's modules
@@ -98,7 +100,9 @@ class PoseEstimator:
         """People in one depth image.
 
         Args:
-            depth: (H, W) float32 metres, 0 or NaN where missing; any resolution.
+            depth: (H, W) float32 metres, 0 or NaN where missing; any resolution.  Gaps between
+                isolated measurements are filled, see
+                :func:`depth_pose_ros.core.sparse_depth.fill_sparse`.
             camera: intrinsics of this image.
 
         Returns:
@@ -107,7 +111,7 @@ class PoseEstimator:
         Raises:
             DepthImageError: not a two-dimensional float image of the camera's size, or too small.
         """
-        depth = _checked(depth, camera)
+        depth = fill_sparse(_checked(depth, camera)).depth
         limit = self.options.max_people
         # The pose network rejects some detections; weaker ones then take their places.
         detections = detect(
@@ -132,7 +136,7 @@ class PoseEstimator:
     def _poses(
         self, depth: NDArray[np.float32], camera: Camera, detections: list[Detection]
     ) -> list[Pose]:
-        """Poses of the detections whose person score is high enough."""
+        """Poses of the detections that are people, by score, confidence and bone lengths."""
         if not detections:
             return []
         frames = [crops.frame_around(d.centre) for d in detections]
@@ -153,7 +157,8 @@ class PoseEstimator:
             ]
         )
         confident = output.confidence.mean(1).numpy() >= self._min_mean_confidence
-        (kept,) = np.nonzero((scores >= min_score) & confident)
+        plausible = is_plausible(output.joints.numpy()) | (min_score == 0)
+        (kept,) = np.nonzero((scores >= min_score) & confident & plausible)
         joints, confidence = (t.numpy()[kept] for t in (output.joints, output.confidence))
         pixels = camera.project(joints).astype(np.float32)
         return [

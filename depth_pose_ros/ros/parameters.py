@@ -1,6 +1,7 @@
 """The node's parameters, declared from the option classes; old parameter names."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -56,8 +57,16 @@ def current_names(node: Node, parameters: Iterable[Parameter]) -> list[Parameter
 
 
 def estimator_options(node: Node) -> EstimatorOptions:
-    """The estimator's options as the parameters are now."""
-    return _read(node, EstimatorOptions)
+    """The estimator's options as the parameters are now.
+
+    With tracking, poses down to ``tracking_keep_score`` are passed on to the tracker.
+    """
+    options: EstimatorOptions = _read(node, EstimatorOptions)
+    tracker = tracker_options(node)
+    if tracker is None:
+        return options
+    score = min(options.min_person_score, tracker.keep_score)
+    return replace(options, min_person_score=score)
 
 
 def tracker_options(node: Node) -> TrackerOptions | None:

@@ -29,8 +29,8 @@ def see(tracker, frames, start=0.0):
     return people
 
 
-def test_a_sure_person_is_given_at_once_an_unsure_one_at_second_sight():
-    tracker = Tracker()
+def test_low_scores_need_a_second_detection():
+    tracker = Tracker(TrackerOptions(confirm_time=0.0))
     sure, unsure = standing(x=-0.5, confidence=0.9), standing(x=0.5, confidence=0.4)
     assert ids(tracker.update([unsure, sure], 0.0)) == [0]
     assert ids(tracker.update([unsure, sure], DT)) == [0, 1]
@@ -173,3 +173,30 @@ def test_whatever_comes_people_are_finite_and_distinct(frames, smoothing):
             assert np.isfinite(person.pose.joints).all()
             assert ((person.pose.confidence >= 0) & (person.pose.confidence <= 1)).all()
             assert 0 <= person.pose.score <= 1 and person.age >= 0
+
+
+def _scored(score: float) -> Pose:
+    return replace(standing(), score=score)
+
+
+def _ids(tracker: Tracker, scores: list[float], min_new_score: float = 0.5) -> list[int]:
+    """How many people are published in each frame of a person with these scores, 10 Hz."""
+    return [
+        len(tracker.update([_scored(s)], k / 10, min_new_score=min_new_score))
+        for k, s in enumerate(scores)
+    ]
+
+
+def test_new_people_need_a_higher_score_than_tracked_ones() -> None:
+    assert _ids(Tracker(), [0.45] * 20) == [0] * 20
+    assert _ids(Tracker(), [0.9, 0.35, 0.35]) == [1, 1, 1]
+
+
+def test_people_with_lower_scores_are_published_later() -> None:
+    options = TrackerOptions(confirm_score=0.8, confirm_time=1.0)
+    first = [_ids(Tracker(options), [score] * 12).index(1) for score in (0.8, 0.71, 0.56)]
+    assert first == [0, 3, 8]  # tenths of a second
+
+
+def test_a_mean_score_below_the_minimum_is_never_published() -> None:
+    assert _ids(Tracker(), [0.55] + [0.35] * 30) == [0] * 31

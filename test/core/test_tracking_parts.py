@@ -5,11 +5,12 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from depth_pose_ros.core.body_plausibility import bone_lengths
 from depth_pose_ros.core.skeleton import EDGES, FLIP_INDEX, INDEX, NUM_JOINTS
 from depth_pose_ros.core.tracking import joint_filter
 from depth_pose_ros.core.tracking.association import SAME_SPINE, assign, without_duplicates
 from depth_pose_ros.core.tracking.body_motion import BodyMotion
-from depth_pose_ros.core.tracking.bones import Bones, lengths, weighted_median
+from depth_pose_ros.core.tracking.bones import Bones, weighted_median
 from depth_pose_ros.core.tracking.joint_filter import JointFilter
 from depth_pose_ros.core.tracking.sides import Sides
 from helpers.poses import standing
@@ -83,7 +84,7 @@ def test_bone_lengths_settle_whatever_some_frames_say():
         if seed % 3 == 0:
             joints[INDEX["LeftHand"]] += 1.0  # a median does not care
         bones.update(joints, SURE)
-    np.testing.assert_allclose(bones.length, lengths(BODY), atol=0.015)
+    np.testing.assert_allclose(bones.length, bone_lengths(BODY), atol=0.015)
     assert bones.difference(BODY, SURE) < 0.01
     assert bones.difference(1.2 * BODY, SURE) > 0.02
 
@@ -95,7 +96,7 @@ def test_bones_pull_the_unsure_joint_and_leave_the_sure_ones():
     variance[wrist] = 0.1**2
     pulled = bones.pull(joints, variance)
     edge = [tuple(e) for e in EDGES].index((elbow, wrist))
-    before, after = (abs(lengths(j)[edge] - bones.length[edge]) for j in (joints, pulled))
+    before, after = (abs(bone_lengths(j)[edge] - bones.length[edge]) for j in (joints, pulled))
     assert after < 0.3 * before
     others = np.arange(NUM_JOINTS) != wrist
     np.testing.assert_allclose(pulled[others], joints[others], atol=0.005)

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_pose_ros.core.body_plausibility import bone_lengths
 from depth_pose_ros.core.skeleton import EDGE_CHILDREN, EDGE_PARENTS, EDGES, FLIP_INDEX, NUM_JOINTS
 
 Array = NDArray[np.float64]
@@ -20,12 +21,6 @@ _MIN_WEIGHT = 10.0  # sum of confidences (both sides) from which a length is kno
 _LENGTH_NOISE = 0.02
 _ITERATIONS = 4
 _STRETCH, _STRETCH_NOISE = 1.3, 0.08  # factor on the known length; metres
-
-
-def lengths(joints: Array) -> Array:
-    """(..., 19, 3) metres -> (..., 18) metres, in the order of the skeleton's edges."""
-    norm: Array = np.linalg.norm(joints[..., _CHILD, :] - joints[..., _PARENT, :], axis=-1)
-    return norm
 
 
 def weighted_median(values: Array, weights: Array) -> Array:
@@ -56,7 +51,7 @@ class Bones:
     def update(self, joints: Array, confidence: Array) -> None:
         """Add one frame: (19, 3) metres and (19,) in [0, 1]."""
         sure = np.minimum(confidence[_PARENT], confidence[_CHILD])
-        self._values[self._next] = lengths(joints)
+        self._values[self._next] = bone_lengths(joints)
         self._weights[self._next] = np.where(sure >= _MIN_CONFIDENCE, sure, 0.0)
         self._next = (self._next + 1) % _WINDOW
         values = np.concatenate((self._values, self._values[:, _OTHER_SIDE]))
@@ -67,7 +62,7 @@ class Bones:
     def plausibility(self, joints: Array) -> Array:
         """(19, 3) -> (19,) in [0, 1]: low for joints beyond a bone that is far too long."""
         limit = _STRETCH * self.length
-        excess = np.maximum(np.nan_to_num(lengths(joints) - limit), 0.0)
+        excess = np.maximum(np.nan_to_num(bone_lengths(joints) - limit), 0.0)
         own = np.exp(-((excess / _STRETCH_NOISE) ** 2))
         result = np.ones(NUM_JOINTS)
         for (parent, child), value in zip(EDGES, own, strict=True):  # parents come first
@@ -78,7 +73,7 @@ class Bones:
         """Mean difference to a skeleton's lengths, metres; 0 while none is known."""
         weight = np.minimum(confidence[_PARENT], confidence[_CHILD])
         weight = np.where(np.isfinite(self.length) & (weight >= _MIN_CONFIDENCE), weight, 0.0)
-        off = np.abs(np.nan_to_num(lengths(joints) - self.length))
+        off = np.abs(np.nan_to_num(bone_lengths(joints) - self.length))
         return float((weight * off).sum() / max(weight.sum(), 1e-9))
 
     def pull(self, joints: Array, variance: Array) -> Array:

@@ -34,7 +34,21 @@ class TrackerOptions(Checked):
     confirm_score: float = option(
         0.8,
         "Minimum person score for a new person to be published at once; people with lower scores "
-        "are published when detected a second time.",
+        "are published later, see tracking_confirm_time.",
+        low=0.0,
+        high=1.0,
+    )
+    confirm_time: float = option(
+        0.5,
+        "Time for which a new person with a mean score of min_person_score must be detected before "
+        "being published, in seconds; less for higher scores, none at tracking_confirm_score.",
+        low=0.0,
+        high=10.0,
+    )
+    keep_score: float = option(
+        0.3,
+        "Minimum person score for a person who is already tracked; new people need "
+        "min_person_score.",
         low=0.0,
         high=1.0,
     )

@@ -32,6 +32,7 @@ class PersonTracker:
         stamp: float,
         camera: Camera,
         options: TrackerOptions | None,
+        min_new_score: float = 0.0,
     ) -> list[Person]:
         """The people of one frame.
 
@@ -40,14 +41,15 @@ class PersonTracker:
             stamp: seconds, of the depth image.
             camera: its intrinsics.
             options: of the tracker; None numbers each frame by itself, as :func:`identify`.
+            min_new_score: minimum person score; people who are already tracked may have less.
         """
         if options is None:
             self.reset()
-            return identify(poses)
+            return identify([pose for pose in poses if pose.score >= min_new_score])
         self._tracker.options = options
         return [
             Person(tracked.id, tracked.pose)
-            for tracked in self._tracker.update(poses, stamp, camera)
+            for tracked in self._tracker.update(poses, stamp, camera, min_new_score)
         ]
 
 

@@ -29,7 +29,9 @@ class Track:
         id: number of the person, None until the track is confirmed.
         joints: (19, 3) metres, at the time of the last frame.
         confidence: (19,) in [0, 1].
-        score: in [0, 1].
+        score: in [0, 1], of the last detection; decays without.
+        mean_score: in [0, 1], over all detections.
+        detections: number of detections.
         age: seconds since the first detection.
         unseen: seconds since the last detection.
         last_seen: (19, 3) metres, joints at the last detection.
@@ -40,7 +42,8 @@ class Track:
         self.id: int | None = None
         self.age = self.unseen = 0.0
         self.lost = False
-        self.score = pose.score
+        self.score = self.mean_score = pose.score
+        self.detections = 1
         joints, confidence = measurement(pose, pose.joints[SPINE].mean(0, dtype=np.float64))
         self.confidence = confidence
         self._filter = JointFilter(joints, confidence, smoothing)
@@ -82,6 +85,8 @@ class Track:
         self.confidence = np.maximum(blended, np.where(gain > 0, confidence, 0.0))
         self.joints = self.last_seen = self._filter.position
         self.score = pose.score
+        self.detections += 1
+        self.mean_score += (pose.score - self.mean_score) / self.detections
         self.unseen, self.lost = 0.0, False
 
     def miss(self) -> None:

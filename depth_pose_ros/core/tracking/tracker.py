@@ -57,7 +57,11 @@ class Tracker:
         self._last = []
 
     def update(
-        self, poses: Sequence[Pose], stamp: float, camera: Camera | None = None
+        self,
+        poses: Sequence[Pose],
+        stamp: float,
+        camera: Camera | None = None,
+        min_new_score: float = 0.0,
     ) -> list[TrackedPose]:
         """Process one frame.
 
@@ -68,6 +72,7 @@ class Tracker:
                 says nothing about now and changes nothing.  Where time goes back by more than a
                 second (a bag that restarts), the tracker is reset.
             camera: intrinsics, for the pixels of the result; without it they are NaN.
+            min_new_score: minimum person score for a new track.
 
         Returns:
             People seen in this frame, or a moment before it, by id; of a late frame those of the
@@ -90,18 +95,18 @@ class Tracker:
         self._tracks = [t for t in self._tracks if t.unseen <= self._max_age(t)]
         seen = without_duplicates([pose for pose in poses if usable(pose)])
         matched = assign(costs(self._tracks, seen, self.options.confirm_score))
-        new_poses = set(range(len(seen))) - {j for _, j in matched}
+        unmatched = set(range(len(seen))) - {j for _, j in matched}
         missed = set(range(len(self._tracks))) - {i for i, _ in matched}
         for i, j in matched:
             self._tracks[i].update(seen[j], self.options.smoothing)
-            self._confirm(self._tracks[i])
+            self._confirm(self._tracks[i], min_new_score)
         for i in missed:
             self._tracks[i].miss()
-        for j in sorted(new_poses):
-            track = Track(seen[j], self.options.smoothing)
-            self._tracks.append(track)
-            if seen[j].score >= self.options.confirm_score:
-                self._confirm(track)
+        for j in sorted(unmatched):
+            if seen[j].score >= min_new_score:
+                track = Track(seen[j], self.options.smoothing)
+                self._tracks.append(track)
+                self._confirm(track, min_new_score)
         self._last = [
             TrackedPose(track.id, _pose(track, camera), track.age, track.lost)
             for track in sorted(self._tracks, key=lambda t: -1 if t.id is None else t.id)
@@ -121,8 +126,14 @@ class Tracker:
         """Maximum time without detection: short for unconfirmed tracks."""
         return self.options.max_age if track.id is not None else min(0.5, self.options.max_age)
 
-    def _confirm(self, track: Track) -> None:
-        if track.id is None:
+    def _confirm(self, track: Track, min_score: float) -> None:
+        """Give a track an id once its detections are sufficient: the lower their mean score, the
+        longer they have to last."""
+        lacking = self.options.confirm_score - track.mean_score
+        span = max(self.options.confirm_score - min_score, 1e-6)
+        time = self.options.confirm_time * lacking / span - 1e-6
+        sufficient = lacking <= 0 or (track.detections > 1 and track.age >= time)
+        if track.id is None and track.mean_score >= min_score and sufficient:
             track.id, self._next_id = self._next_id, self._next_id + 1
 
 

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from depth_pose_ros.core.skeleton import FLIP_INDEX, INDEX, JOINTS, NUM_JOINTS
-from depth_pose_ros.core.tracking.bones import lengths
+from depth_pose_ros.core.body_plausibility import bone_lengths
 from depth_pose_training.engine.checkpoints import write_text
 from depth_pose_training.errors import UserError
 
@@ -205,7 +205,7 @@ def _samples(
 
 def _relative_size(joints: Array) -> Array:
     """(N, 19, 3) -> (N,) s: the length of all bones over the reference's, less one."""
-    return np.asarray(lengths(joints).sum(1) / _SIZE - 1)
+    return np.asarray(bone_lengths(joints).sum(1) / _SIZE - 1)
 
 
 def _robust_ridge(
