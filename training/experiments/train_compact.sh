@@ -11,8 +11,8 @@
 #   data/utd_third: every third shard of data/utd
 set -euo pipefail
 P=".venv/bin/python"
-D="--data data/train data/train_c"; V="--validation data/val"; R=runs/compact; B=runs/before; F=runs/finder
-M="--motion cmu_unified_19j_30fps.npz"; N="data/nobody data/nobody_rooms data/nobody_rooms_b"; T="data/train data/train_d data/utd"
+D="--data data/train data/train_c"; V="--validation data/val"; R=runs/compact; B=runs/before; F=runs/detector
+M="--motion cmu_unified_19j_30fps.npz"; N="data/negatives data/negatives_rooms data/negatives_rooms_b"; T="data/train data/train_d data/utd"
 $P -m depth_pose_training generate --out data/earlier $M --shards 64 --seed 171
 $P -m depth_pose_training generate --out data/train $M --shards 96 --seed 181
 $P -m depth_pose_training generate --out data/train_b $M --shards 48 --seed 261
@@ -28,9 +28,9 @@ $P -m depth_pose_training generate --out data/rooms_heads_b $M --shards 10 --see
 $P -m depth_pose_training generate --out data/heads_b $M --shards 8 --seed 351
 $P -m depth_pose_training generate --out data/near $M --shards 8 --seed 381 --config near.yaml
 $P -m depth_pose_training import_weights --weights before.safetensors --run $B --detector $F
-$P -m depth_pose_training mine_negatives --detector $F/checkpoint.pt --data data/earlier --out data/nobody --frames 4000 --seed 2
-$P -m depth_pose_training mine_negatives --detector $F/checkpoint.pt --data data/rooms --out data/nobody_rooms --frames 4500 --seed 3
-$P -m depth_pose_training mine_negatives --detector $F/checkpoint.pt --data data/rooms_b --out data/nobody_rooms_b --frames 4500 --seed 4
+$P -m depth_pose_training mine_negatives --detector $F/checkpoint.pt --data data/earlier --out data/negatives --frames 4000 --seed 2
+$P -m depth_pose_training mine_negatives --detector $F/checkpoint.pt --data data/rooms --out data/negatives_rooms --frames 4500 --seed 3
+$P -m depth_pose_training mine_negatives --detector $F/checkpoint.pt --data data/rooms_b --out data/negatives_rooms_b --frames 4500 --seed 4
 
 # Real labels in our joint definitions, with a network trained on rendered crops only (the first weights and 1,200 steps).
 git show 7521a90:models/compact.safetensors > first.safetensors
@@ -67,6 +67,6 @@ $P -m depth_pose_training train_person_classifier --run $R --detector $F/checkpo
 # The detector, with people nearer than a metre.
 OMP_NUM_THREADS=1 .venv/bin/torchrun --nproc-per-node 2 -m -- depth_pose_training train_detector --out runs/near $V --data data/train_d data/rooms data/near \
     --begin-from $F/checkpoint.pt --rate 1.2e-3 --steps 7000 --seed 7 --precision bf16 --threads 1
-$P -m depth_pose_training average_models --checkpoints $F/checkpoint.pt runs/near/checkpoint.pt --run runs/finder_mean
-$P -m depth_pose_training export_weights --run $R --detector runs/finder_mean/checkpoint.pt --out compact.safetensors
+$P -m depth_pose_training average_models --checkpoints $F/checkpoint.pt runs/near/checkpoint.pt --run runs/detector_mean
+$P -m depth_pose_training export_weights --run $R --detector runs/detector_mean/checkpoint.pt --out compact.safetensors
 $P -m depth_pose_training evaluate_confidence --data data/val --weights compact.safetensors --fit models/compact.safetensors

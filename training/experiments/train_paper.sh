@@ -15,5 +15,5 @@ cp $B/templates.pt $B/matchnet.pt $R
 $P -m depth_pose_training joint_depth_offset --run $R --config paper $D $F
 OMP_NUM_THREADS=1 .venv/bin/torchrun --nproc-per-node 2 -m -- depth_pose_training train_matchnet --run $R $D $V $F --optimizer adamw --rate 1e-3 --steps 260 --precision bf16 --threads 1
 $P -m depth_pose_training learn_inference --run $R $D $V $F --crops 500 --validation-crops 200 --learners likelihood expectation
-$P -m depth_pose_training export_weights --run $R --detector runs/finder/checkpoint.pt --out paper.safetensors
+$P -m depth_pose_training export_weights --run $R --detector runs/detector/checkpoint.pt --out paper.safetensors
 $P -m depth_pose_training evaluate_confidence --data data/val --weights paper.safetensors --limit 500 --fit models/paper.safetensors
