@@ -1,4 +1,4 @@
-"""What colcon, rosdep and `ros2 run` are told about the package is true."""
+"""package.xml, setup.py and setup.cfg agree with the code."""
 
 import ast
 import configparser
@@ -17,7 +17,7 @@ import depth_pose_ros
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "depth_pose_ros"
 
-# The rosdep keys of what Python imports by another name.
+# rosdep keys that differ from the name of the Python module.
 KEYS = {
     "PIL": "python3-pil",
     "cv2": "python3-opencv",
@@ -30,7 +30,7 @@ KEYS = {
     "pytest": "python3-pytest",
     "hypothesis": "python3-hypothesis",
 }
-# No rosdep key that a distribution's system packages could serve: package.xml says what to do.
+# Modules without a suitable rosdep key; package.xml explains how to install them.
 WITHOUT_KEY = {"safetensors", "rosbags", "openvino"}
 
 
@@ -41,7 +41,7 @@ def manifest() -> ElementTree.Element:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package, installed as colcon does it."""
+    """The package, installed like colcon does."""
     base = tmp_path_factory.mktemp("prefix")
     build = tmp_path_factory.mktemp("build")
     subprocess.run(
@@ -57,12 +57,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
-def words(manifest: ElementTree.Element, *tags: str) -> set[str]:
+def texts(manifest: ElementTree.Element, *tags: str) -> set[str]:
     return {e.text.strip() for tag in tags for e in manifest.iter(tag) if e.text}
 
 
 def imported(folder: Path) -> set[str]:
-    """Top-level names that a folder's modules import, wherever in the file."""
+    """Top-level names that the modules of a folder import, anywhere in the file."""
     names: set[str] = set()
     for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -74,62 +74,62 @@ def imported(folder: Path) -> set[str]:
     return names - set(sys.stdlib_module_names) - own
 
 
-def test_the_manifest_is_what_colcon_expects(manifest: ElementTree.Element) -> None:
+def test_manifest_has_what_colcon_requires(manifest: ElementTree.Element) -> None:
     assert manifest.get("format") == "3"
-    assert words(manifest, "name") == {PACKAGE}
-    assert words(manifest, "build_type") == {"ament_python"}
-    assert words(manifest, "license") == {"Apache-2.0"}
+    assert texts(manifest, "name") == {PACKAGE}
+    assert texts(manifest, "build_type") == {"ament_python"}
+    assert texts(manifest, "license") == {"Apache-2.0"}
     for maintainer in manifest.iter("maintainer"):
-        # colcon takes a package with an address it cannot parse for plain Python.
+        # With an address that it cannot parse, colcon treats the package as plain Python.
         address = maintainer.get("email") or ""
         assert re.fullmatch(r"[-\w.%+]+@[-\w.%]+\.[a-zA-Z]{2,}", parseaddr(address)[1])
         assert maintainer.text
 
 
-def test_one_version_everywhere(manifest: ElementTree.Element) -> None:
-    (version,) = words(manifest, "version")
+def test_versions_agree(manifest: ElementTree.Element) -> None:
+    (version,) = texts(manifest, "version")
     assert depth_pose_ros.__version__ == version
     assert f'version="{version}"' in (ROOT / "setup.py").read_text()
     assert f'version = "{version}"' in (ROOT / "training" / "pyproject.toml").read_text()
 
 
-def test_every_import_of_the_package_is_declared(manifest: ElementTree.Element) -> None:
-    declared = words(manifest, "depend", "exec_depend")
+def test_imports_of_package_are_declared(manifest: ElementTree.Element) -> None:
+    declared = texts(manifest, "depend", "exec_depend")
     missing = {KEYS.get(name, name) for name in imported(ROOT / PACKAGE) - WITHOUT_KEY} - declared
     assert not missing
 
 
-def test_every_import_of_the_launch_files_is_declared(manifest: ElementTree.Element) -> None:
-    declared = words(manifest, "depend", "exec_depend")
+def test_imports_of_launch_files_are_declared(manifest: ElementTree.Element) -> None:
+    declared = texts(manifest, "depend", "exec_depend")
     assert not {KEYS.get(name, name) for name in imported(ROOT / "launch")} - declared
 
 
-def test_nothing_else_is_declared(manifest: ElementTree.Element) -> None:
+def test_declared_dependencies_are_used(manifest: ElementTree.Element) -> None:
     used = {KEYS.get(n, n) for folder in (PACKAGE, "launch") for n in imported(ROOT / folder)}
-    assert words(manifest, "exec_depend") - used == {"ros2launch", "rviz2", "tf2_ros"}
+    assert texts(manifest, "exec_depend") - used == {"ros2launch", "rviz2", "tf2_ros"}
 
 
-def test_every_import_of_the_tests_is_declared(manifest: ElementTree.Element) -> None:
-    declared = words(manifest, "depend", "exec_depend", "test_depend")
+def test_imports_of_tests_are_declared(manifest: ElementTree.Element) -> None:
+    declared = texts(manifest, "depend", "exec_depend", "test_depend")
     missing = {KEYS.get(name, name) for name in imported(ROOT / "test") - WITHOUT_KEY} - declared
     missing -= {"benchmarks", "helpers"}  # folders of the repository
     assert not missing
 
 
-def test_what_has_no_key_is_explained(manifest: ElementTree.Element) -> None:
+def test_modules_without_rosdep_key_are_explained(manifest: ElementTree.Element) -> None:
     text = (ROOT / "package.xml").read_text()
     for name in WITHOUT_KEY & imported(ROOT / PACKAGE):
         assert re.search(rf"<!--[^>]*\b{name}\b", text), name
 
 
-def test_executables_go_where_ros2_run_looks() -> None:
+def test_executables_are_installed_for_ros2_run() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     assert config["develop"]["script_dir"] == f"$base/lib/{PACKAGE}"
     assert config["install"]["install_scripts"] == f"$base/lib/{PACKAGE}"
 
 
-def test_an_installation_has_all_of_it(installed: Path) -> None:
+def test_installation_is_complete(installed: Path) -> None:
     for name in ("depth_pose_node", "depth_pose_demo"):
         assert (installed / "lib" / PACKAGE / name).is_file()
     assert (installed / "share/ament_index/resource_index/packages" / PACKAGE).is_file()
@@ -143,7 +143,7 @@ def test_an_installation_has_all_of_it(installed: Path) -> None:
 
 
 def files(folder: Path) -> set[Path]:
-    """Everything in a folder but compiled Python, relative to it."""
+    """All files of a folder except compiled Python, relative to it."""
     found = {p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
     return {p.relative_to(folder) for p in found}
 
