@@ -6,13 +6,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_updater import DiagnosticStatusWrapper, Updater
 from rclpy.node import Node
 
-from depth_pose_ros.core.depth import DepthError
 from depth_pose_ros.ros import log_messages
 
 _RATE_WINDOW = 3.0  # seconds over which rates are measured
@@ -22,9 +21,7 @@ _MAX_TIME_WITHOUT_RESULT = 5.0  # seconds
 _STATUS_NAME = "skeletons"
 
 _MAX_KINDS = 100  # of messages in one period
-
-_MAX_DISORDER = 1.0  # seconds by which a stamp may be older than an earlier one
-_MAX_AGE = 60.0  # seconds; an older stamp belongs to another clock
+_MIN_VALID_SHARE = 0.2  # of the pixels of a depth image
 
 
 class Snapshot(NamedTuple):
@@ -41,6 +38,9 @@ class Snapshot(NamedTuple):
         time_since_image: seconds since the last image, or since the reset before the first.
         time_since_result: seconds since the last result, or since the reset before the first.
         num_images: number of images since the reset.
+        num_late: number of images left out because they were late or repeated.
+        num_outliers: number of images left out because of their stamp.
+        valid_share: share of the pixels that have a depth, of the last result; NaN before it.
         last_error: the last error message, "" if there was none.
         error_age: seconds since it; infinite if there was none.
     """
@@ -53,6 +53,9 @@ class Snapshot(NamedTuple):
     time_since_image: float
     time_since_result: float
     num_images: int
+    num_late: int
+    num_outliers: int
+    valid_share: float
     last_error: str
     error_age: float
 
@@ -77,7 +80,8 @@ class Statistics:
             self._result_times: deque[float] = deque(maxlen=_MAX_TIMES)
             self._last_image = self._last_result = self._clock()
             self._num_images = self._num_people = 0
-            self._processing_time = self._latency = math.nan
+            self._num_late = self._num_outliers = 0
+            self._processing_time = self._latency = self._valid_share = math.nan
 
     def add_image(self) -> float:
         """Count an image; returns the seconds since the one before."""
@@ -88,13 +92,28 @@ class Statistics:
             self._num_images += 1
             return gap
 
-    def add_result(self, num_people: int, processing_time: float, latency: float) -> None:
+    def add_unused(self, is_outlier: bool) -> None:
+        """Count an image left out because of its stamp: an outlier, or late or repeated."""
+        with self._lock:
+            self._num_outliers += is_outlier
+            self._num_late += not is_outlier
+
+    def restart_times(self) -> None:
+        """Measure the times since the last image and result from now on."""
+        with self._lock:
+            self._last_image = self._last_result = self._clock()
+            self._num_images = 0
+
+    def add_result(
+        self, num_people: int, processing_time: float, latency: float, valid_share: float
+    ) -> None:
         """Count a published result; see :class:`Snapshot`."""
         with self._lock:
             self._last_result = self._clock()
             self._result_times.append(self._last_result)
             self._num_people = num_people
             self._processing_time, self._latency = processing_time, latency
+            self._valid_share = valid_share
 
     def add_error(self, message: str) -> None:
         """Store the last error."""
@@ -114,6 +133,9 @@ class Statistics:
                 time_since_image=now - self._last_image,
                 time_since_result=now - self._last_result,
                 num_images=self._num_images,
+                num_late=self._num_late,
+                num_outliers=self._num_outliers,
+                valid_share=self._valid_share,
                 last_error=self._error,
                 error_age=now - self._error_time,
             )
@@ -185,16 +207,19 @@ def _summary(snapshot: Snapshot, node: NodeStatus) -> tuple[bytes, str]:
             return DiagnosticStatus.ERROR, node.transition_error
         message = log_messages.STATUS_NOT_ACTIVE.format(state=node.state)
         return DiagnosticStatus.WARN, message
-    if since_image > node.image_timeout:
-        return DiagnosticStatus.STALE, log_messages.STATUS_NO_IMAGE.format(seconds=since_image)
     if node.idle:
         return DiagnosticStatus.OK, log_messages.STATUS_IDLE
+    if since_image > node.image_timeout:
+        return DiagnosticStatus.STALE, log_messages.STATUS_NO_IMAGE.format(seconds=since_image)
     if recent_error and since_result > snapshot.error_age:
         return DiagnosticStatus.ERROR, snapshot.last_error
     if since_result > _MAX_TIME_WITHOUT_RESULT:
         return DiagnosticStatus.ERROR, log_messages.STATUS_NO_RESULT.format(seconds=since_result)
     if recent_error:
         return DiagnosticStatus.WARN, snapshot.last_error
+    if snapshot.valid_share < _MIN_VALID_SHARE:
+        percent = 100 * snapshot.valid_share
+        return DiagnosticStatus.WARN, log_messages.STATUS_FEW_PIXELS.format(percent=percent)
     return DiagnosticStatus.OK, log_messages.STATUS_OK.format(
         people=snapshot.num_people, rate=snapshot.output_rate
     )
@@ -208,6 +233,9 @@ def _values(snapshot: Snapshot, node: NodeStatus) -> dict[str, str]:
         "Latency, acquisition to result [ms]": _milliseconds(snapshot.latency),
         "Latency, arrival to result [ms]": _milliseconds(snapshot.processing_time),
         "Dropped frames": str(node.dropped_frames),
+        "Late or repeated images": str(snapshot.num_late),
+        "Images with outlier stamps": str(snapshot.num_outliers),
+        "Valid depth pixels [%]": _percent(snapshot.valid_share),
         "People": str(snapshot.num_people),
         "Last error": snapshot.last_error or "none",
         "Model": node.model or "default",
@@ -218,6 +246,40 @@ def _values(snapshot: Snapshot, node: NodeStatus) -> dict[str, str]:
 
 def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1e3:.0f}" if math.isfinite(seconds) else "unknown"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}" if math.isfinite(share) else "unknown"
+
+
+class Reporter:
+    """Logs messages, each kind at most once per period; errors are also part of the status.
+
+    Args:
+        node: its logger is used.
+        statistics: receives the errors.
+        period: seconds.
+    """
+
+    def __init__(self, node: Node, statistics: Statistics, period: float) -> None:
+        self._node, self._statistics = node, statistics
+        self._throttle = Throttle(period)
+
+    def info(self, message: str) -> None:
+        """Log information."""
+        if self._throttle.allows(message):
+            self._node.get_logger().info(message)
+
+    def warning(self, message: str) -> None:
+        """Log a warning."""
+        if self._throttle.allows(message):
+            self._node.get_logger().warning(message)
+
+    def error(self, message: str) -> None:
+        """Log an error and store it for the status."""
+        self._statistics.add_error(message)
+        if self._throttle.allows(message):
+            self._node.get_logger().error(message)
 
 
 class Throttle:
@@ -244,51 +306,3 @@ class Throttle:
             return False
         self._last[kind] = now
         return True
-
-
-class Stamp(Protocol):
-    """The fields of ``builtin_interfaces/Time``."""
-
-    sec: int
-    nanosec: int
-
-
-class TimeJumpDetector:
-    """Detects stamps that jump back: a bag that is played again, a simulation that is reset."""
-
-    def __init__(self) -> None:
-        self._newest = 0.0
-
-    def reset(self) -> None:
-        """Forget all stamps."""
-        self._newest = 0.0
-
-    def update(self, stamp: Stamp) -> float:
-        """Add the stamp of an image; returns the seconds by which time has jumped back, else 0.
-
-        Raises:
-            DepthError: a time before 1970, which ROS does not have.
-        """
-        if stamp.sec < 0:
-            raise DepthError(log_messages.STAMP_BEFORE_1970.format(seconds=stamp.sec))
-        now = to_seconds(stamp)
-        back = self._newest - now
-        jumped = back > _MAX_DISORDER
-        self._newest = now if jumped else max(now, self._newest)
-        return back if jumped else 0.0
-
-
-def to_seconds(stamp: Stamp) -> float:
-    """A stamp in seconds."""
-    return stamp.sec + stamp.nanosec * 1e-9
-
-
-def age(stamp: Stamp, now: int) -> float:
-    """Seconds since the acquisition of an image; NaN if its stamp belongs to another clock.
-
-    Args:
-        stamp: of the image.
-        now: nanoseconds.
-    """
-    result = (now - stamp.sec * 10**9 - stamp.nanosec) * 1e-9
-    return result if 0 <= result <= _MAX_AGE else math.nan

@@ -11,7 +11,15 @@ CALIBRATION = "Calibration: {camera}"
 CALIBRATION_UNDISTORTED = "Calibration: {camera}; the distortion D is removed"
 IMAGES_RESUMED = "Depth images again, after {seconds:.1f} s"
 TIME_JUMP = "Time has jumped back by {seconds:.1f} s: tracking is reset"
-INFORMATION = (ACTIVE, CALIBRATION, CALIBRATION_UNDISTORTED, IMAGES_RESUMED, TIME_JUMP)
+TIME_JUMP_AHEAD = "Time has jumped ahead by {seconds:.1f} s: tracking is reset"
+NO_BOND = (
+    "bondpy is not installed: if Nav2's lifecycle manager starts this node, set the manager's "
+    "parameter bond_timeout to 0.0"
+)
+INFORMATION = (
+    *(ACTIVE, CALIBRATION, CALIBRATION_UNDISTORTED, IMAGES_RESUMED, TIME_JUMP, TIME_JUMP_AHEAD),
+    NO_BOND,
+)
 
 # Start, lifecycle and parameters
 
@@ -29,6 +37,11 @@ PARAMETER_NEEDS_UNCONFIGURED = (
     "{name} can change only while the node is unconfigured: first `ros2 lifecycle set <node> "
     "deactivate` and `cleanup`, then set it, then `configure` and `activate`"
 )
+QOS_OVERRIDE_UNUSED = (
+    "Parameter {name} has no effect: no subscription or publisher has this topic and policy. The "
+    "nearest valid name is {nearest}"
+)
+BOND_BROKEN = "No bond with a lifecycle manager: the manager has ended or does not use bonds"
 
 # Inputs
 
@@ -44,8 +57,14 @@ IMAGES_STOPPED = "No depth image for {seconds:.1f} s: the camera has stopped"
 IMAGE_IGNORED = "Depth image ignored: {error}"
 CV_BRIDGE_ERROR = "cv_bridge cannot decode it: {error}"
 STAMP_BEFORE_1970 = "its stamp is {seconds} s, before 1970: the driver's clock is wrong"
+STAMP_ZERO = "its stamp is 0: the driver must set the time of acquisition"
+STAMP_AHEAD = "its stamp is {seconds:.1f} s ahead of the images before it"
+STAMP_BEHIND = "its stamp is {seconds:.1f} s behind the images before it"
+STAMP_REPEATED = "it has the same stamp as the images before it: the driver's clock stands still"
 NO_VALID_PIXEL = "The depth image has no valid pixel: is the sensor covered or too near?"
 NO_FRAME_ID = "The depth image has no frame_id: set it in the driver, TF needs it"
+FRAME_NAME_CHANGED = "The frame '{given}' of the depth image is published as '{frame}'"
+CALIBRATION_ASSUMPTION = "Calibration: {assumption}"
 DISTORTION_IGNORED = (
     "The distortion D of camera_info is ignored because the parameter rectified is true, but the "
     "name {topic} suggests an image that is not rectified: if so, set rectified to false"
@@ -67,6 +86,9 @@ STATUS_OK = "{people} people, {rate:.1f} Hz"
 STATUS_IDLE = "Idle: no result has a subscriber"
 STATUS_NOT_ACTIVE = "Not active: {state}"
 STATUS_NO_IMAGE = "No depth image for {seconds:.0f} s"
+STATUS_FEW_PIXELS = (
+    "Only {percent:.0f} % of the depth image's pixels are valid: people may be missed"
+)
 STATUS_NO_RESULT = "Depth images arrive, but there has been no result for {seconds:.0f} s"
 
 TEMPLATES = {

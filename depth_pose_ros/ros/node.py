@@ -7,11 +7,9 @@ statistics are in other modules.
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState
@@ -19,41 +17,33 @@ from rclpy.lifecycle.node import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.timer import Timer
 
-from depth_pose_ros.core.calibration import Calibration, CalibrationError
-from depth_pose_ros.core.camera import Camera, CameraError
+from depth_pose_ros.core.calibration import CalibrationError
+from depth_pose_ros.core.camera import CameraError
 from depth_pose_ros.core.depth import DepthError
 from depth_pose_ros.core.options import EstimatorOptions
-from depth_pose_ros.core.pose import Pose
-from depth_pose_ros.core.tracking.person_tracker import PersonTracker
 from depth_pose_ros.ros import log_messages, parameters
+from depth_pose_ros.ros.bond import LifecycleBond
 from depth_pose_ros.ros.diagnostics import (
     Diagnostics,
     NodeStatus,
+    Reporter,
     Snapshot,
     Statistics,
-    Throttle,
-    TimeJumpDetector,
-    age,
-    to_seconds,
 )
-from depth_pose_ros.ros.inputs import DEPTH_TOPIC, DepthMessage, DepthReader, Inputs
+from depth_pose_ros.ros.frame_processor import Estimator, Frame, FrameProcessor
+from depth_pose_ros.ros.inputs import DepthMessage, Inputs
 from depth_pose_ros.ros.outputs import Outputs
-from depth_pose_ros.ros.tf import FrameError, TargetFrame
+from depth_pose_ros.ros.qos import unused_overrides
+from depth_pose_ros.ros.stamps import MAX_DISORDER, StampFilter
+from depth_pose_ros.ros.tf import TargetFrame, frame_name
 from depth_pose_ros.ros.worker import LatestWorker
 
 NODE_NAME = "depth_pose_node"
 
 REPEAT_PERIOD = 5.0  #: seconds before a message is repeated, or without input before one is logged
 _CHECK_PERIOD = 0.2  # seconds between two checks of the inputs
+_IDLE_TIME = 1.0  # seconds without a subscriber before the node unsubscribes
 _STOP_TIMEOUT = 10.0  # seconds to wait for the current inference when the node is stopped
-
-
-class Estimator(Protocol):
-    """What the node needs of :class:`depth_pose_ros.PoseEstimator`."""
-
-    def estimate(self, depth: NDArray[np.float32], camera: Camera) -> list[Pose]:
-        """(H, W) float32 metres, 0 where missing -> one pose per person."""
-
 
 EstimatorFactory = Callable[[EstimatorOptions], Estimator]
 
@@ -81,21 +71,23 @@ class DepthPoseNode(LifecycleNode):
     def __init__(self, make_estimator: EstimatorFactory = load_estimator, **options: Any) -> None:
         self._make_estimator = make_estimator
         self._estimator: Estimator | None = None
-        self._worker: LatestWorker[tuple[DepthMessage, float]] | None = None
+        self._worker: LatestWorker[Frame] | None = None
         self._check_timer: Timer | None = None
         self._target: TargetFrame | None = None
         self._transition_error = ""
         self._images_stopped = False
-        self._jump_detector = TimeJumpDetector()
-        self._throttle = Throttle(REPEAT_PERIOD)
+        self._last_wanted = 0.0
+        self._stamps = StampFilter()
+        self._num_jumps = 0
         self._statistics = Statistics()
-        self._tracker = PersonTracker()
         # Before super(), because rclpy also destroys nodes that are constructed in part.
         self._inputs, self._outputs = Inputs(self, self._on_image), Outputs(self)
+        self._bond = LifecycleBond(self)
+        self._reporter = Reporter(self, self._statistics, REPEAT_PERIOD)
+        self._processor = FrameProcessor(self, self._outputs, self._statistics, self._reporter)
         super().__init__(NODE_NAME, **options)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         parameters.declare(self)
-        self._reader = DepthReader(self._value("rectified"), self._on_calibration)
         self._diagnostics = Diagnostics(self, self._observe)
 
     def autostart(self) -> None:
@@ -123,7 +115,7 @@ class DepthPoseNode(LifecycleNode):
         try:
             self._estimator = self._make_estimator(parameters.estimator_options(self))
             self._outputs.open()
-            if self._value("target_frame"):
+            if frame_name(self._value("target_frame")):
                 self._target = TargetFrame(self, self._value("target_frame"))
                 self._outputs.own_tf_subscriptions = 1
         except Exception as error:  # of any kind: the node must stay alive and report it
@@ -167,14 +159,23 @@ class DepthPoseNode(LifecycleNode):
     def _start(self) -> None:
         """From inactive to active: start the worker thread and subscribe."""
         self._statistics.reset()
-        self._jump_detector.reset()
+        self._stamps.reset()
+        self._num_jumps = 0
         self._images_stopped = False
-        self._tracker.reset()
+        self._processor.start(self._target)
         self._worker = LatestWorker(self._process, name="inference")
         self._inputs.open(self._value("image_transport"))
+        self._last_wanted = time.monotonic()
+        # rclpy has no public list of the parameters that were given.
+        for name, nearest in unused_overrides(self, self._parameter_overrides).items():
+            self._reporter.error(
+                log_messages.QOS_OVERRIDE_UNUSED.format(name=name, nearest=nearest)
+            )
         # Steady time: with use_sim_time and no simulation, ROS time does not advance.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._check_timer = self.create_timer(_CHECK_PERIOD, self._check_inputs, clock=steady)
+        if not self._value("autostart"):
+            self._bond.start()
         depth, info = self._inputs.topics
         self.get_logger().info(
             log_messages.ACTIVE.format(depth_topic=depth, camera_info_topic=info)
@@ -185,10 +186,12 @@ class DepthPoseNode(LifecycleNode):
         if self._check_timer is not None:
             self.destroy_timer(self._check_timer)
             self._check_timer = None
+        self._bond.stop()
         self._inputs.close()
         if self._worker is not None and not self._worker.stop(_STOP_TIMEOUT):
             self.get_logger().error(log_messages.INFERENCE_TIMEOUT.format(seconds=_STOP_TIMEOUT))
         self._worker = None
+        self._processor.stop(_STOP_TIMEOUT)
         if self.context.ok():
             self._outputs.clear()
 
@@ -208,22 +211,48 @@ class DepthPoseNode(LifecycleNode):
         if self._images_stopped:
             self._images_stopped = False
             self.get_logger().info(log_messages.IMAGES_RESUMED.format(seconds=gap))
-        if self._worker is not None and not self._is_idle():
-            self._worker.put((image, time.monotonic()))
+        if self._worker is None or self._is_idle():
+            return
+        arrival = time.monotonic()
+        decision = self._stamps.decide(image.header.stamp, arrival)
+        if decision.error:
+            self._reporter.error(log_messages.IMAGE_IGNORED.format(error=decision.error))
+        if not decision.use:
+            self._statistics.add_unused(is_outlier=bool(decision.error))
+            return
+        if decision.jump < 0 or decision.jump > MAX_DISORDER:
+            self._num_jumps += 1
+            back = decision.jump < 0
+            template = log_messages.TIME_JUMP if back else log_messages.TIME_JUMP_AHEAD
+            self._reporter.info(template.format(seconds=abs(decision.jump)))
+        self._worker.put(Frame(image, arrival, self._num_jumps))
 
     def _check_inputs(self) -> None:
-        """Report missing inputs."""
+        """Subscribe while a result has a subscriber, and report missing inputs."""
+        if not self._is_idle():
+            self._last_wanted = time.monotonic()
+        elif time.monotonic() - self._last_wanted > _IDLE_TIME:
+            self._inputs.suspend()
+            return
+        if not self._inputs.is_open:
+            self._inputs.open(self._value("image_transport"))
+            self._statistics.restart_times()
+            self._images_stopped = False
+        if self._inputs.camera_info is None:
+            self._inputs.find_latched_camera_info()
         now = self._statistics.snapshot()
         if now.num_images and now.time_since_image > self._value("image_timeout"):
             if not self._images_stopped:
                 self._images_stopped = True
-                self._error(log_messages.IMAGES_STOPPED.format(seconds=now.time_since_image))
-                self._outputs.clear()
+                self._reporter.error(
+                    log_messages.IMAGES_STOPPED.format(seconds=now.time_since_image)
+                )
+                self._processor.clear()
                 self._diagnostics.update()
         elif now.time_since_result > REPEAT_PERIOD:
             message = self._inputs.missing(now.num_images, now.time_since_image)
             if message:
-                self._error(message)
+                self._reporter.error(message)
 
     def _observe(self) -> tuple[Snapshot, NodeStatus]:
         """For the diagnostics."""
@@ -247,65 +276,16 @@ class DepthPoseNode(LifecycleNode):
 
     # Worker's thread
 
-    def _process(self, item: tuple[DepthMessage, float]) -> None:
-        image, arrival = item
+    def _process(self, frame: Frame) -> None:
         try:
-            self._estimate(image, arrival)
+            self._processor.process(frame, self._estimator, self._inputs.camera_info)
         except (DepthError, CameraError, CalibrationError) as error:
-            self._error(log_messages.IMAGE_IGNORED.format(error=error))
-        except FrameError as error:
-            self._error(log_messages.NOT_PUBLISHED.format(error=error))
+            self._reporter.error(log_messages.IMAGE_IGNORED.format(error=error))
         except Exception as error:  # the next frame may be valid: the thread must continue
             if self.context.ok():
                 kind = type(error).__name__
-                self._error(log_messages.FRAME_LOST.format(kind=kind, error=error))
+                self._reporter.error(log_messages.FRAME_LOST.format(kind=kind, error=error))
                 self.get_logger().debug("".join(traceback.format_exception(error)))
-
-    def _estimate(self, image: DepthMessage, arrival: float) -> None:
-        self._check_time(image)
-        estimator, info = self._estimator, self._inputs.camera_info
-        decoded = self._reader.decode(image)
-        if estimator is None or info is None:  # _check_inputs reports it if it lasts
-            return
-        depth, camera = self._reader.rectify(decoded, info)
-        if not depth.any():
-            self._error(log_messages.NO_VALID_PIXEL)
-        if not image.header.frame_id:
-            self._error(log_messages.NO_FRAME_ID)
-        people = self._tracker.people(
-            estimator.estimate(depth, camera),
-            to_seconds(image.header.stamp),
-            camera,
-            parameters.tracker_options(self),
-        )
-        self._outputs.publish_2d(image.header, depth, people)
-        header = image.header
-        if self._target is not None:
-            header, people = self._target.transform(header, people)
-        self._outputs.publish_3d(header, people)
-        latency = age(image.header.stamp, self.get_clock().now().nanoseconds)
-        self._statistics.add_result(len(people), time.monotonic() - arrival, latency)
-
-    def _check_time(self, image: DepthMessage) -> None:
-        """Reset the tracker where time jumps back: a bag that loops, a simulation that is reset."""
-        back = self._jump_detector.update(image.header.stamp)
-        if not back:
-            return
-        message = log_messages.TIME_JUMP.format(seconds=back)
-        if self._throttle.allows(message):  # two cameras on one topic cause it with every image
-            self.get_logger().info(message)
-        self._tracker.reset()
-        self._outputs.clear()
-        if self._target is not None:
-            self._target.clear()
-
-    def _on_calibration(self, calibration: Calibration) -> None:
-        topic = self.resolve_topic_name(DEPTH_TOPIC)
-        undistorted = calibration.undistortion is not None
-        template = log_messages.CALIBRATION_UNDISTORTED if undistorted else log_messages.CALIBRATION
-        self.get_logger().info(template.format(camera=calibration.camera))
-        if calibration.ignored_distortion and "raw" in topic and "rect" not in topic:
-            self.get_logger().warning(log_messages.DISTORTION_IGNORED.format(topic=topic))
 
     # Any thread
 
@@ -318,9 +298,3 @@ class DepthPoseNode(LifecycleNode):
 
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value
-
-    def _error(self, message: str) -> None:
-        """Log an error, at most once per period, and report it on /diagnostics."""
-        self._statistics.add_error(message)
-        if self._throttle.allows(message):
-            self.get_logger().error(message)

@@ -39,16 +39,29 @@ class NodeOptions(Checked):
     )
     image_transport: str = option(
         "raw",
-        "Transport of the depth image: raw (sensor_msgs/Image on depth/image) or compressedDepth "
-        "(PNG or RVL on depth/image/compressedDepth).",
-        pattern="raw|compressedDepth",
+        "Transport of the depth image: raw (sensor_msgs/Image on depth/image), compressedDepth "
+        "(PNG or RVL on depth/image/compressedDepth) or compressed (16-bit PNG or TIFF on "
+        "depth/image/compressed).",
+        pattern="raw|compressedDepth|compressed",
         change="unconfigured",
+    )
+    depth_scale: float = option(
+        0.001,
+        "Metres per unit of 16-bit depth images (16UC1, mono16). 0.001 is that of REP-118.",
+        low=1e-6,
+        high=1.0,
     )
     target_frame: str = option(
         "",
         "TF frame of the results, for example map or base_link. Empty: frame of the depth image.",
-        pattern=r"([^/\s]\S*)?",
+        pattern=r"\S*",
         change="unconfigured",
+    )
+    tf_timeout: float = option(
+        0.5,
+        "Time for which a result waits for the transform to target_frame, in seconds.",
+        low=0.0,
+        high=10.0,
     )
     lazy: bool = option(True, "Process images only while at least one result has a subscriber.")
     count_tf_subscribers: bool = option(

@@ -9,7 +9,6 @@ from geometry_msgs.msg import PoseArray
 from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from tf2_ros import TransformBroadcaster
@@ -19,6 +18,7 @@ from depth_pose_ros.core.tracking.person_tracker import Person
 from depth_pose_ros.ros import markers, messages, ros4hri
 from depth_pose_ros.ros.message_templates import TemplatedMessages
 from depth_pose_ros.ros.overlay import overlay
+from depth_pose_ros.ros.qos import overridable_qos
 
 MARKERS_TOPIC, CLOUD_TOPIC = "~/markers", "~/joints"
 POSES_TOPIC, OVERLAY_TOPIC = "~/poses", "~/overlay"
@@ -42,7 +42,8 @@ class Outputs:
         self._ros4hri: ros4hri.Ros4HriPublishers | None = None
         self._templated = TemplatedMessages()
         self._marker_keys: frozenset[markers.MarkerKey] = frozenset()
-        self._last_header, self._last_empty = Header(), True
+        self._last_header: Header | None = None
+        self._last_empty = True
         self.own_tf_subscriptions = 0
 
     def open(self) -> None:
@@ -58,7 +59,7 @@ class Outputs:
                     kind,
                     topic,
                     QoSProfile(depth=_DEPTH),
-                    qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+                    qos_overriding_options=overridable_qos(),
                 )
         if self._value("publish_tf") and self._broadcaster is None:
             # tf2 cannot destroy a broadcaster, so it exists as long as the node.
@@ -133,6 +134,8 @@ class Outputs:
     def clear(self) -> None:
         """Publish that there are no people: markers are deleted, the cloud is empty."""
         with self._lock:
+            if self._last_header is None:
+                return
             if self._marker_keys or not self._last_empty:
                 self.publish_3d(self._last_header, [])
             if self._ros4hri is not None and self._ros4hri.has_subscribers():

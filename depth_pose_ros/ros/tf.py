@@ -15,9 +15,10 @@ from tf2_ros import Buffer, TransformException, TransformListener
 from depth_pose_ros.core.tracking.person_tracker import Person
 from depth_pose_ros.ros import log_messages
 
-#: Seconds to wait for a transform.  The inference has already taken time, so a transform of the
-#: image's stamp that is still missing is late or does not exist.
-LOOKUP_TIMEOUT = 0.1
+
+def frame_name(name: str) -> str:
+    """A frame's name as tf2 has it: no leading slash, as in ROS 1, and no empty parts."""
+    return "/".join(part for part in name.strip().split("/") if part)
 
 
 class FrameError(Exception):
@@ -29,11 +30,11 @@ class TargetFrame:
 
     Args:
         node: owner of the subscriptions; spun by another thread than that of :meth:`transform`.
-        name: of the frame.
+        name: of the frame, also with a leading slash.
     """
 
     def __init__(self, node: Node, name: str) -> None:
-        self.name = name
+        self.name = frame_name(name)
         # Without the node: a buffer that has it waits by the node's clock, without end if simulated
         # time does not advance.
         self._buffer = Buffer()
@@ -47,14 +48,21 @@ class TargetFrame:
         """Discard all moving frames: after a jump back in time, TF ignores new transforms."""
         self._buffer.clear()
 
-    def transform(self, header: Header, people: Iterable[Person]) -> tuple[Header, list[Person]]:
+    def transform(
+        self, header: Header, people: Iterable[Person], timeout: float
+    ) -> tuple[Header, list[Person]]:
         """People in the frame of ``header``, at its time -> the same in the target frame.
+
+        Args:
+            header: of the image.
+            people: in its frame.
+            timeout: seconds to wait for the transform.
 
         Returns:
             a header with the same stamp and the target frame, and the people.
 
         Raises:
-            FrameError: no such transform within :data:`LOOKUP_TIMEOUT`.
+            FrameError: no such transform in time.
         """
         target_header = Header(stamp=header.stamp, frame_id=self.name)
         if header.frame_id == self.name:
@@ -64,7 +72,7 @@ class TargetFrame:
         stamp = Time.from_msg(header.stamp)
         try:
             transform = self._buffer.lookup_transform(
-                self.name, header.frame_id, stamp, Duration(seconds=LOOKUP_TIMEOUT)
+                self.name, header.frame_id, stamp, Duration(seconds=timeout)
             )
         except TransformException as error:
             raise FrameError(

@@ -153,9 +153,12 @@ class NodeHarness:
         ``depth``: the publisher of depth images, if it is not the harness's own.
         """
         for publisher in (depth or self.depth, self.info):
-            ends = [s for s in self.node.subscriptions if s.topic_name == publisher.topic_name]
-            assert ends, f"the node does not subscribe to {publisher.topic_name}"
-            self.ros.wait_for_match(publisher, ends)
+            topic = publisher.topic_name
+            self.ros.spin_until(lambda t=topic: self._ends(t), f"the subscription of {topic}")
+            self.ros.wait_for_match(publisher, self._ends(topic))
+
+    def _ends(self, topic: str) -> list[Any]:
+        return [s for s in self.node.subscriptions if s.topic_name == topic]
 
     def send(self, image: Image, info: CameraInfo | None = None) -> int:
         """Publish a camera_info and an image; returns the image's stamp, in seconds."""
@@ -170,6 +173,20 @@ class NodeHarness:
         """Publish both and wait until the node has processed the image."""
         stamp = self.send(image, info)
         self.ros.spin_until(lambda: self.node.handled[-1:] == [stamp], "the end of processing")
+
+    def jump(self, stamp: int) -> None:
+        """Publish images after ``stamp`` until the node takes them for another time."""
+        self._stamp = stamp
+        for _ in range(3):
+            before = self.node._statistics.snapshot().num_outliers
+            sent = self.send(depth_image(), camera_info())
+            self.ros.spin_until(
+                lambda b=before, s=sent: (
+                    self.node._statistics.snapshot().num_outliers > b
+                    or self.node.handled[-1:] == [s]
+                ),
+                "the image",
+            )
 
     def send_camera_info(self, info: CameraInfo) -> None:
         """Publish a camera_info and wait until the node has received it."""

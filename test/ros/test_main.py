@@ -105,7 +105,9 @@ def test_ctrl_c_twice_during_an_inference(ros, start):
 
     def started() -> bool:
         info.publish(camera_info())
-        depth.publish(depth_image())
+        image = depth_image()
+        image.header.stamp = peer.get_clock().now().to_msg()
+        depth.publish(image)
         return "inference started" in process.text
 
     ros.spin_until(started, "an inference", TIMEOUT)

@@ -9,8 +9,10 @@ pytest.importorskip("tf2_msgs", reason="needs tf2_msgs: `make setup` installs it
 from geometry_msgs.msg import TransformStamped
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
+from depth_pose_ros.ros.tf import frame_name
 from helpers.clouds import positions
 from helpers.node_harness import FRAME, NodeHarness, camera_info, depth_image, stamps
 from helpers.poses import standing
@@ -76,6 +78,7 @@ def test_missing_transform_is_one_error_and_the_overlay_is_published(harness):
     harness.ros.wait_for_subscribers(publisher)
     for _ in range(3):
         harness.send_and_wait(depth_image(), camera_info())
+    harness.wait_for_error("Nothing published")
     (error,) = harness.errors()
     assert f"no transform from '{FRAME}' to target_frame 'map'" in error
     assert f"tf2_echo map {FRAME}" in error
@@ -92,14 +95,66 @@ def test_transforms_are_cleared_after_a_jump_back_in_time(harness):
     broadcaster.sendTransform([camera_in_room(100), camera_in_room(110)])
     harness.ros.spin_until(available(harness, 105), "the transforms")
     harness._stamp = 104
-    harness.send_and_wait(depth_image(), camera_info())
-    assert stamps(harness.clouds) or not harness.errors()
-    harness._stamp = 4
-    harness.send_and_wait(depth_image(), camera_info())  # the jump
+    harness.process()
+    harness.jump(2)
     broadcaster.sendTransform([camera_in_room(0), camera_in_room(10)])
     harness.ros.spin_until(available(harness, 6), "the transforms after the jump")
     harness.send_and_wait(depth_image(), camera_info())
     harness.ros.spin_until(lambda: stamps(harness.clouds)[-1:] == [6], "the cloud")
+
+
+def test_results_wait_for_a_late_transform_in_their_order(ros, capfd):
+    harness = NodeHarness(ros, capfd, target_frame="map", tf_timeout=10.0, image_timeout=60.0)
+    broadcaster = TransformBroadcaster(harness.peer)
+    harness.ros.wait_for_subscribers(broadcaster.pub_tf, 2)
+    broadcaster.sendTransform(camera_in_room(0))
+    for _ in range(3):
+        harness.send_and_wait(depth_image(), camera_info())
+    assert harness.clouds == [], "no transform yet, and the inference was not held up"
+    broadcaster.sendTransform(camera_in_room(2))
+    harness.ros.spin_until(lambda: stamps(harness.clouds) == [1, 2], "the first two clouds")
+    broadcaster.sendTransform(camera_in_room(9))
+    harness.ros.spin_until(lambda: stamps(harness.clouds) == [1, 2, 3], "the third cloud")
+    harness.process()
+    assert harness.errors() == []
+
+
+def test_results_that_wait_are_discarded_on_deactivate(ros, capfd):
+    harness = NodeHarness(ros, capfd, target_frame="map", tf_timeout=1.0)
+    harness.send_and_wait(depth_image(), camera_info())
+    harness.node.trigger_deactivate()
+    assert harness.clouds == [] and harness.errors() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "published"),
+    [("/camera_optical", "camera_optical"), ("//robot//camera/", "robot/camera")],
+)
+def test_frame_names_of_ros_1_are_corrected_and_said_once(ros, capfd, given, published):
+    harness = NodeHarness(ros, capfd)
+    for _ in range(2):
+        harness.process(depth_image(header=Header(frame_id=given)))
+    assert {c.header.frame_id for c in harness.clouds} == {published}
+    roots = {t.header.frame_id for m in harness.tf for t in m.transforms}
+    assert all(not name.startswith("/") for name in roots)
+    (error,) = harness.errors()
+    assert f"The frame '{given}' of the depth image is published as '{published}'" in error
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [("map", "map"), ("/map", "map"), ("a/b", "a/b"), ("/", ""), (" /a// /b/ ", "a/ /b"), ("", "")],
+)
+def test_frame_name(given, name):
+    assert frame_name(given) == name
+
+
+def test_leading_slashes_do_not_prevent_the_transform(ros, capfd):
+    harness = NodeHarness(ros, capfd, target_frame="/map")
+    StaticTransformBroadcaster(harness.peer).sendTransform(camera_in_room())
+    harness.ros.spin_until(available(harness, 1), "the transform")
+    harness.process(depth_image(header=Header(frame_id=f"/{FRAME}")))
+    assert harness.clouds[-1].header.frame_id == "map"
 
 
 def test_own_tf_subscription_does_not_count(ros, capfd):

@@ -8,14 +8,13 @@ pytest.importorskip("tf2_msgs", reason="needs tf2_msgs: `make setup` installs it
 from dataclasses import replace
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CompressedImage, Image, PointCloud2
-from std_msgs.msg import Header
+from sensor_msgs.msg import Image, PointCloud2
 from visualization_msgs.msg import Marker
 
-from helpers.depth_encoding import compressed_depth
+from helpers.monitor import ERROR, OK, STALE, WARN, Monitor
 from helpers.node_harness import (
     CAMERA,
     FRAME,
@@ -27,35 +26,6 @@ from helpers.node_harness import (
     stamps,
 )
 from helpers.poses import standing
-
-OK, WARN, ERROR, STALE = (
-    getattr(DiagnosticStatus, name) for name in ("OK", "WARN", "ERROR", "STALE")
-)
-
-
-class Monitor:
-    """Subscribes to /diagnostics."""
-
-    def __init__(self, harness: NodeHarness) -> None:
-        self._harness = harness
-        self._statuses: list[DiagnosticStatus] = []
-        harness.peer.create_subscription(
-            DiagnosticArray,
-            "/diagnostics",
-            lambda message: self._statuses.extend(message.status),
-            QoSProfile(depth=10),
-        )
-        harness.ros.wait_for_publishers(harness.peer, "/diagnostics")
-
-    def wait_for(self, level: bytes, text: str = "") -> dict[str, str]:
-        """Wait for a new status with this level and text; returns its values."""
-        self._statuses.clear()
-
-        def matching():
-            return [s for s in self._statuses if s.level == level and text in s.message]
-
-        self._harness.ros.spin_until(matching, f"a status of level {level!r} with '{text}'")
-        return {item.key: item.value for item in matching()[0].values}
 
 
 def test_diagnostics_contain_rates_latencies_people_and_model(ros, capfd):
@@ -139,17 +109,25 @@ def test_stopped_camera_is_reported_and_outputs_are_cleared(ros, capfd):
     monitor.wait_for(WARN, "the camera has stopped")  # the error is recent
 
 
-def test_jump_back_in_time_clears_the_outputs(harness):
-    harness._stamp = 1000
+def test_few_valid_pixels_are_a_warning(ros, capfd):
+    harness = NodeHarness(ros, capfd, **{"diagnostic_updater.period": 0.1, "image_timeout": 60.0})
+    monitor = Monitor(harness)
     harness.process()
-    harness._stamp = 10
-    harness.send_and_wait(depth_image(), camera_info())
-    harness.ros.spin_until(lambda: stamps(harness.clouds)[-1:] == [11], "the cloud")
-    harness.ros.spin_until(lambda: len(harness.markers) == 3, "the markers")
-    assert [len(c.data) > 0 for c in harness.clouds] == [True, False, True]
-    assert {m.action for m in harness.markers[1].markers} == {Marker.DELETE}
-    assert "Time has jumped back by 990.0 s" in harness.log()
-    assert harness.errors() == []
+    assert monitor.wait_for(OK)["Valid depth pixels [%]"] == "100"
+    image = depth_image()
+    pixels = np.full((HEIGHT, WIDTH), 2000, np.uint16)
+    pixels[np.arange(HEIGHT) % 10 != 0] = 0
+    image.data[:] = type(image.data)("B", pixels.tobytes())
+    harness.process(image)
+    assert monitor.wait_for(WARN, "Only 10 %")["Valid depth pixels [%]"] == "10"
+
+
+def test_depth_scale_is_the_unit_of_16_bit_images(ros, capfd):
+    harness = NodeHarness(ros, capfd, depth_scale=0.00025)
+    harness.process(depth_image("16UC1", metres=8.0))
+    np.testing.assert_allclose(harness.estimator.calls[-1][0], 2.0)
+    harness.process(depth_image("32FC1", metres=3.0))
+    np.testing.assert_allclose(harness.estimator.calls[-1][0], 3.0)
 
 
 def wait_for_no_subscribers(harness):
@@ -169,17 +147,29 @@ def test_lazy_node_is_idle_without_subscribers(ros, capfd):
     harness.process()
     harness.unsubscribe()
     wait_for_no_subscribers(harness)
-    before = harness.node._statistics.snapshot().num_images
-    for _ in range(3):
-        harness.send(depth_image(), camera_info())
     harness.ros.spin_until(
-        lambda: harness.node._statistics.snapshot().num_images > before, "the images"
+        lambda: not harness.depth.get_subscription_count() + harness.info.get_subscription_count(),
+        "the end of the subscriptions",
     )
     monitor.wait_for(OK, "Idle")
+    harness.send(depth_image())
     assert len(harness.estimator.calls) == 1
     harness.node.set_parameters([Parameter("lazy", value=False)])
-    harness.send_and_wait(depth_image(), camera_info())
-    assert len(harness.estimator.calls) == 2
+    harness.match_camera()
+    harness.send(depth_image())  # the camera_info is still known
+    harness.ros.spin_until(lambda: len(harness.estimator.calls) == 2, "an inference")
+    assert harness.errors() == []
+
+
+def test_lazy_node_subscribes_again_for_a_new_subscriber(ros, capfd):
+    harness = NodeHarness(ros, capfd)
+    harness.unsubscribe()
+    harness.ros.spin_until(lambda: not harness.depth.get_subscription_count(), "no subscription")
+    clouds: list[PointCloud2] = []
+    harness.peer.create_subscription(PointCloud2, "depth_pose_node/joints", clouds.append, 5)
+    harness.match_camera()
+    harness.send(depth_image(), camera_info())
+    harness.ros.spin_until(lambda: stamps(clouds) == [1], "the cloud")
 
 
 def test_one_subscriber_is_enough(ros, capfd):
@@ -229,43 +219,11 @@ def test_overlay_shows_the_skeleton_over_the_depth(harness):
     assert (overlay[:, :20] == empty[0, 0]).all(), "the background is unchanged"
 
 
-def test_compressed_depth_topic_is_below_that_of_the_image(ros, capfd):
-    harness = NodeHarness(
-        ros, capfd, start=False, depth_topic="/cam/depth/image", image_transport="compressedDepth"
-    )
-    harness.node.autostart()
-    camera = harness.peer.create_publisher(CompressedImage, "/cam/depth/image/compressedDepth", 2)
-    harness.match_camera(camera)
-    cloud = next(p for p in harness.node.publishers if p.topic_name.endswith("/joints"))
-    harness.ros.wait_for_subscribers(cloud)
-    assert harness.depth.get_subscription_count() == 0
-    harness.send_camera_info(camera_info())
-
-    def publish(stamp: int, format_: str, data: bytes) -> None:
-        header = Header(frame_id=FRAME)
-        header.stamp.sec = stamp
-        image = CompressedImage(header=header, format=format_)
-        image.data.frombytes(data)
-        camera.publish(image)
-        harness.ros.spin_until(
-            lambda: harness.node.handled[-1:] == [stamp], "the end of processing"
-        )
-
-    pixels = np.full((HEIGHT, WIDTH), 2000, np.uint16)
-    for stamp in (1, 2):
-        publish(stamp, "16UC1; compressedDepth png", b"invalid data that is not a PNG")
-    publish(3, "16UC1; compressedDepth png", compressed_depth(pixels))
-    np.testing.assert_allclose(harness.estimator.calls[-1][0], 2.0)
-    harness.ros.spin_until(lambda: stamps(harness.clouds) == [3], "the cloud")
-    (error,) = harness.errors()
-    assert "not a PNG" in error
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("image_transport", "theora"), ("target_frame", "/map"), ("target_frame", "two words")],
+    [("image_transport", "theora"), ("target_frame", "two words"), ("depth_scale", 0.0)],
 )
-def test_invalid_start_up_strings_are_rejected(ros, capfd, name, value):
+def test_invalid_start_up_values_are_rejected(ros, capfd, name, value):
     from rclpy.exceptions import InvalidParameterValueException
 
     with pytest.raises(InvalidParameterValueException, match=name):
