@@ -1,4 +1,4 @@
-"""The metric, person-centred crop: what the network sees.
+"""The metric, person-centred crop: input of the pose network.
 
 A crop covers a fixed size in metres at the person's depth, whatever the camera's resolution and
 intrinsics, so a person has the same size in pixels at any distance from any sensor.  Its values are
@@ -15,14 +15,14 @@ from depth_pose_ros.core.camera import Camera
 
 HEIGHT, WIDTH = 216, 176  #: network input size (paper, Fig. 3)
 METRES_PER_PIXEL = 2.4 / HEIGHT  #: at the reference depth: 2.40 m x 1.96 m
-DEPTH_RANGE = 1.2  #: metres either side of the reference depth that the network can see
-FAR = 1.0  #: value of missing depth: as far as can be
+DEPTH_RANGE = 1.2  #: metres on either side of the reference depth
+FAR = 1.0  #: value of missing depth, the farthest
 MISSING = np.iinfo(np.int16).max  #: missing depth in whole millimetres
 
 
 @dataclass(frozen=True)
 class CropFrame:
-    """Where a crop lies in space: its pixels' viewing rays and its reference depth.
+    """Geometry of a crop: the viewing rays of its pixels and its reference depth.
 
     Crop pixel (x, y) looks along (ray_x + step * x, ray_y + step * y, 1) in the camera's optical
     frame; ``z_ref`` is in metres.
@@ -82,7 +82,7 @@ def cut(depth: NDArray[np.float32], camera: Camera, frame: CropFrame) -> NDArray
         (HEIGHT, WIDTH) float32 in [-1, 1]: (z - z_ref) / DEPTH_RANGE, clipped; FAR where missing or
         outside the image.
     """
-    # Nearest neighbour: interpolating across a depth edge invents surfaces that are not there.
+    # Nearest neighbour: interpolating across a depth edge would invent surfaces.
     to_image = np.array(
         (
             (camera.fx * frame.step, 0.0, camera.fx * frame.ray_x + camera.cx),

@@ -21,7 +21,7 @@ LEFT: Color = (255, 190, 50)  # blue
 MIDDLE: Color = (120, 235, 160)  # green
 #: The color of missing depth.
 MISSING: Color = (48, 34, 30)  # dark blue
-#: Below this confidence a joint and its bones are drawn thin and faint.
+#: Joints with a lower confidence, and their bones, are drawn thin and faint.
 CONFIDENT = 0.5
 
 _PAPER: Color = (30, 26, 24)

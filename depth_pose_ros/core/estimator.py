@@ -88,7 +88,7 @@ class PoseEstimator:
 
     @classmethod
     def from_options(cls, options: EstimatorOptions) -> "PoseEstimator":
-        """An estimator from the weights that ``options.model`` names; as :meth:`from_pretrained`."""
+        """An estimator from the weights ``options.model``; as :meth:`from_pretrained`."""
         path = resolve(options.model or None)
         modules = load_modules(path, {POSE: build_pose, DETECTOR: build_detector})
         pose, detector = modules[POSE], modules[DETECTOR]

@@ -130,8 +130,8 @@ class EstimatorOptions(Checked):
     )
     min_person_score: float = option(
         0.5,
-        "Minimum person score in [0, 1]; people with lower scores are discarded, as are skeletons with "
-        "bones longer than a human's.  With 0 all detections are returned.",
+        "Minimum person score in [0, 1]; people with lower scores are discarded. With 0 all "
+        "detections are returned, also skeletons with implausible bone lengths.",
         low=0.0,
         high=1.0,
         change="unconfigured",

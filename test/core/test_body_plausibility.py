@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from helpers.poses import standing
 
 from depth_pose_ros.core.body_plausibility import MAX_BONE_LENGTHS, bone_lengths, is_plausible
 from depth_pose_ros.core.skeleton import EDGES, INDEX, JOINTS
+from helpers.poses import standing
 
 
 def test_bone_lengths_equal_a_naive_version() -> None:

@@ -40,17 +40,19 @@ def maps(people: list[tuple[int, int, float, float]]) -> DetectorOutput:
 
 
 def test_people_are_picked_surest_first_where_the_maps_say() -> None:
-    finds = decode_detections(maps([(10, 12, 2.0, 1.0), (20, 30, 3.0, 3.0)]), CAMERA, 4, 0.35, 6)
-    assert [f.score for f in finds] == pytest.approx([0.9526, 0.7311], abs=1e-3)
+    detections = decode_detections(
+        maps([(10, 12, 2.0, 1.0), (20, 30, 3.0, 3.0)]), CAMERA, 4, 0.35, 6
+    )
+    assert [f.score for f in detections] == pytest.approx([0.9526, 0.7311], abs=1e-3)
     u, v, z = 30 * 4 + 1.0, 20 * 4 - 1.0, 3.0
     spine = CAMERA.back_project((u, v), z)
-    np.testing.assert_allclose(finds[0].centre, spine * (z - SPINE_TO_SURFACE) / z, atol=1e-6)
+    np.testing.assert_allclose(detections[0].centre, spine * (z - SPINE_TO_SURFACE) / z, atol=1e-6)
 
 
 def test_neighbours_of_a_maximum_and_the_same_person_twice_count_once() -> None:
-    finds = decode_detections(maps([(10, 12, 2.0, 2.0), (10, 13, 2.0, 1.0), (12, 14, 2.05, 0.5)]), CAMERA, 4,
-                 0.35, 6)  # fmt: skip
-    assert len(finds) == 1
+    people = [(10, 12, 2.0, 2.0), (10, 13, 2.0, 1.0), (12, 14, 2.05, 0.5)]
+    detections = decode_detections(maps(people), CAMERA, 4, 0.35, 6)
+    assert len(detections) == 1
 
 
 def test_two_people_behind_each_other_are_two() -> None:

@@ -1,4 +1,4 @@
-"""The second look in the mirror: cells meet cells, sides are exchanged, runtimes agree."""
+"""Flip test-time augmentation: cell alignment, swapped sides, equality of the backends."""
 
 from dataclasses import replace
 

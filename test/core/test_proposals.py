@@ -1,4 +1,4 @@
-"""Proposals: where the candidates are, in the crop and in space."""
+"""Proposals: pixels in the crop and points in space."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from depth_pose_ros.core.crops import DEPTH_RANGE, FAR, HEIGHT, WIDTH, frame_around
 from depth_pose_ros.core.models.fcn import FcnOutput
 from depth_pose_ros.core.models.proposals import (
-    NEAREST,
+    MIN_DEPTH,
     coarse_maximum,
     locate,
     read_maps,
@@ -146,7 +146,7 @@ def test_unseen_joints_take_the_predicted_depth(value: float) -> None:
 def test_wild_predictions_stay_in_front_of_the_camera() -> None:
     crop = torch.full((1, 1, HEIGHT, WIDTH), FAR)
     points, _ = _locate(crop, torch.tensor([[[[30, 70]]]]), depth=-50.0)
-    assert points[0, 0, 0, 2] == pytest.approx(NEAREST)
+    assert points[0, 0, 0, 2] == pytest.approx(MIN_DEPTH)
 
 
 def test_gradients_reach_the_depth_map() -> None:

@@ -77,7 +77,7 @@ def test_sum_product_against_brute_force(
     tree=trees(), counts=st.lists(st.integers(1, 4), min_size=5, max_size=5), seed=st.integers(0, 9)
 )
 def test_parts_may_differ_in_candidates(tree: Edges, counts: list[int], seed: int) -> None:
-    """Candidates masked by -inf are as good as absent."""
+    """Proposals masked by -inf do not exist."""
     n = 4
     unary, pairwise = _terms(tree, n, seed, batch=1)
     for k in range(unary.shape[1]):
@@ -97,7 +97,7 @@ def test_parts_may_differ_in_candidates(tree: Edges, counts: list[int], seed: in
 
 
 def test_impossible_pairs_are_never_chosen() -> None:
-    """-inf may also forbid pairs, up to leaving a parent's candidate without any child."""
+    """-inf may also forbid pairs, even all children of a parent's proposal."""
     tree: Edges = [(0, 1), (1, 2)]
     unary, pairwise = _terms(tree, 3, seed=3, batch=1)
     pairwise[0, 0, 1] = -torch.inf

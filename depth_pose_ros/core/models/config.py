@@ -1,4 +1,4 @@
-"""The model's configuration: stored beside the weights, so that a file says what it is."""
+"""The model's configuration: stored in the weights file."""
 
 import json
 from dataclasses import asdict, dataclass, fields
@@ -14,10 +14,10 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What a :class:`depth_pose_ros.core.models.pose_network.PoseNetwork` is made of.
+    """Architecture of a :class:`depth_pose_ros.core.models.pose_network.PoseNetwork`.
 
     Attributes:
-        name: free-form, for people.
+        name: free text.
         fcn: which fully convolutional network, ``"compact"`` (ours) or ``"paper"`` (Fig. 3).
         fcn_blocks: residual blocks at stride 16 of the compact FCN.
         fcn_up_blocks: its residual blocks at stride 8 on the way up.
@@ -26,13 +26,13 @@ class ModelConfig:
         patch: side of the patch that MatchNet compares, crop pixels.
         templates: T, templates per part.
         tower: channels of MatchNet's five tower layers (Fig. 5).
-        metric_units: widths of the two fully connected layers after the towers are joined.
+        metric_units: widths of the two fully connected layers on the joined tower features.
         shared_tower: one tower for all parts instead of the paper's theta_u^k per part.
         heat_unary: extension; the FCN's own log-heat at the proposal is one more unary feature.
         displacement: extension; psi is taken of the displacement minus its prediction by the FCN.
         readout: ``"best"``, the highest scoring configuration (Eqn. 5), or, an extension,
             ``"marginals"``, the expectation under the tree's sum-product marginals.
-        person: extension; a head of the compact FCN says whether a crop holds a person at all.
+        person: extension; whether the compact FCN has a person classifier.
 
     Raises:
         ConfigError: a value outside its range.
@@ -128,7 +128,7 @@ def paper() -> ModelConfig:
 
 
 def compact() -> ModelConfig:
-    """The small model for a robot's processor, with our extensions."""
+    """The small model for two CPU cores, with the extensions."""
     return ModelConfig(
         name="compact",
         fcn="compact",

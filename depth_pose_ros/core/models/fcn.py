@@ -1,4 +1,4 @@
-"""Task one: fully convolutional networks from a crop to heat maps (Sect. 3.1, Fig. 3).
+"""Fully convolutional networks from a crop to heat maps (Sect. 3.1, Fig. 3).
 
 Both take (B, 1, 216, 176) crops and give an :class:`FcnOutput`.  Their cell (row, column) of a map
 is centred on input pixel (stride * row, stride * column).
@@ -26,7 +26,7 @@ class FcnOutput(NamedTuple):
             extension).
         logits: ``heat`` goes through a softmax over the cells (compact network); if False it is
             a regressed Gaussian of height 1 (paper, Eqn. 6).
-        context: (B, F) or None; what :class:`depth_pose_ros.core.models.person_classifier.PersonClassifier` looks at.
+        context: (B, F) or None; input of the person classifier.
     """
 
     heat: Tensor
@@ -66,7 +66,7 @@ def log_heat(output: FcnOutput) -> Tensor:
 def heat_probability(output: FcnOutput) -> Tensor:
     """(B, 19, h, w): how likely each joint is in each cell; every map sums to 1.
 
-    The one place that knows how the two networks' heat maps differ.
+    It hides the difference between the two networks' heat maps.
     """
     return log_heat(output).exp()
 
@@ -80,7 +80,7 @@ class PaperFcn(nn.Module):
 
     Attributes:
         stride: input pixels per heat-map cell.
-        logits: what its heat maps are, see :class:`FcnOutput`.
+        logits: kind of heat maps, see :class:`FcnOutput`.
     """
 
     stride = 8
@@ -119,12 +119,12 @@ class PaperFcn(nn.Module):
 
 
 class CompactFcn(nn.Module):
-    """Our small residual network, chosen for two processor cores: -> 19 x 54 x 44.
+    """A small residual network for two CPU cores: 1 x 216 x 176 -> 19 x 54 x 44.
 
     Attributes:
         stride: input pixels per heat-map cell.
-        logits: what its heat maps are, see :class:`FcnOutput`.
-        contexts: numbers in its context.
+        logits: kind of heat maps, see :class:`FcnOutput`.
+        contexts: size of its context.
     """
 
     stride = 4
@@ -134,13 +134,11 @@ class CompactFcn(nn.Module):
     def __init__(
         self, displacement: bool = True, blocks: int = 2, up_blocks: int = 1, fine_blocks: int = 1
     ) -> None:
-        """With or without displacement maps.
-
-        Args:
-            displacement: whether there are such maps.
-            blocks: residual blocks at stride 16.
-            up_blocks: residual blocks at stride 8, where what is known at 16 has come back.
-            fine_blocks: the same at stride 4, under the maps.
+        """Args:
+        displacement: whether to predict displacement maps.
+        blocks: residual blocks at stride 16.
+        up_blocks: residual blocks at stride 8 of the decoder.
+        fine_blocks: residual blocks at stride 4 of the decoder.
         """
         super().__init__()
         self.stem = _conv_bn_relu(1, 32, 5, stride=2)
@@ -151,7 +149,7 @@ class CompactFcn(nn.Module):
         )
         self.lift8 = nn.Conv2d(128, 96, 1)
         self.up8 = Residual(96)
-        # Not one sequence with up8 or up4, so that weights of before, which have only these, load.
+        # Separate from up8 and up4, so that older weights load.
         self.more8 = nn.Sequential(*(Residual(96) for _ in range(up_blocks - 1)))
         self.lift4 = nn.Conv2d(96, 64, 1)
         self.lateral4 = nn.Conv2d(48, 64, 1)
@@ -175,7 +173,7 @@ class CompactFcn(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two batch-normalized 3 x 3 convolutions round an identity; keeps the size."""
+    """Two batch-normalized 3 x 3 convolutions around an identity; keeps the size."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Lists of parts and edges as index tensors, kept for the next call."""
+"""Cached index tensors of parts and edges."""
 
 from functools import lru_cache
 
@@ -8,6 +8,6 @@ from torch import Tensor
 
 @lru_cache(maxsize=256)
 def index_on(device: torch.device, indices: tuple[int, ...]) -> Tensor:
-    """(len,) int64 on a device; a GPU would have to wait for a new one to be copied every time."""
-    with torch.inference_mode(False):  # else it could not be used in training
+    """(len,) int64 on a device; cached, to avoid a copy to the GPU per call."""
+    with torch.inference_mode(False):  # usable in training, too
         return torch.tensor(indices, device=device)

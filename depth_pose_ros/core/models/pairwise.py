@@ -14,11 +14,11 @@ def psi(displacement: Tensor) -> Tensor:
 
 
 def deformation(anchors: Tensor, children: Tensor, gamma: Tensor) -> Tensor:
-    """Gamma . psi(child - anchor) for all pairs of candidates, without writing psi down.
+    """Gamma . psi(child - anchor) for all pairs of proposals, without forming psi.
 
     Args:
-        anchors: (B, E, n, 3) metres, where the child is measured from: the parent's proposals, or
-            those plus a predicted displacement (then psi is taken of the residual).
+        anchors: (B, E, n, 3) metres, origin of the child's displacement: the parent's proposals,
+            or those plus a predicted displacement (psi is then taken of the residual).
         children: (B, E, m, 3) metres, the child's proposals.
         gamma: (E, 6) in the order of :func:`psi`.
 
@@ -37,7 +37,7 @@ def factors(anchors: Tensor, children: Tensor, gamma: Tensor) -> tuple[Tensor, T
     product, so that all pairs are one matrix product of rank 5.
 
     Args:
-        anchors, children, gamma: as of :func:`deformation`; without the batch will do.
+        anchors, children, gamma: as of :func:`deformation`; the batch dimension is optional.
 
     Returns:
         (..., E, n, 5) of the anchors and (..., E, m, 5) of the children.  The last column of the

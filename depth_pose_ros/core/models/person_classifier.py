@@ -1,7 +1,6 @@
-"""Whether a crop holds a person at all: an extension, the paper is given people.
+"""Classification of a crop as person or not, from the FCN's features (extension).
 
-The person detector sees the whole image from afar.  What the FCN saw in the crop, on its way to the
-joints, tells people from furniture better than how sharp its heat maps came out.
+The features separate people from furniture better than the sharpness of the heat maps.
 """
 
 import torch
@@ -13,12 +12,12 @@ _GRID = (3, 2)  # rows and columns of means over the coarsest features
 
 
 def context(coarse: Tensor, fine: Tensor, heat: Tensor) -> Tensor:
-    """What :class:`PersonClassifier` looks at.
+    """Input of :class:`PersonClassifier`: pooled features of the FCN.
 
     Args:
-        coarse: (B, C, h, w) the FCN's coarsest features.
-        fine: (B, D, h', w') its finest.
-        heat: (B, 19, h', w') its heat maps.
+        coarse: (B, C, h, w) the coarsest feature maps.
+        fine: (B, D, h', w') the finest feature maps.
+        heat: (B, 19, h', w') the heat maps.
 
     Returns:
         (B, 7 C + 2 D + 19).
@@ -29,13 +28,13 @@ def context(coarse: Tensor, fine: Tensor, heat: Tensor) -> Tensor:
 
 
 class PersonClassifier(nn.Module):
-    """Two layers on the FCN's context.
+    """Two linear layers on the FCN's context.
 
     Args:
-        inputs: how many numbers a context has.
+        inputs: size of the context.
 
     Attributes:
-        mean, scale: buffers (inputs,) of the contexts that it learned from.
+        mean, scale: buffers (inputs,) of the training contexts.
     """
 
     mean: Tensor
@@ -50,7 +49,7 @@ class PersonClassifier(nn.Module):
         self.logit = nn.Linear(_UNITS, 1)
 
     def forward(self, context: Tensor) -> Tensor:
-        """(B, inputs) -> (B,) logit that somebody is there."""
+        """(B, inputs) -> (B,) logit of a person."""
         x = (context - self.mean) / self.scale
         logits: Tensor = self.logit(self.drop(F.relu(self.hidden(x))))
         return logits[:, 0]

@@ -1,4 +1,4 @@
-"""Candidates for every part: a window of pixels round the coarse maximum (Sect. 3.1, Eqn. 1).
+"""Proposals for each part: a window of pixels around the coarse maximum (Sect. 3.1, Eqn. 1).
 
 The paper's proposal is [x, y, w, h, k] with fixed w and h; here it is its centre pixel, and its
 position in space, which the pairwise terms need.
@@ -16,22 +16,21 @@ from torch.nn import functional as F
 from depth_pose_ros.core.crops import DEPTH_RANGE, FAR
 from depth_pose_ros.core.models.fcn import FcnOutput, log_heat
 
-#: No joint is nearer to the camera than this, metres: keeps every position finite and in front.
-NEAREST = 0.05
-#: Cells either side of the highest one that sub-cell refinement looks at (twice the targets' sigma
-#: of 5 px at stride 4).
+#: Minimum depth of a joint, metres.
+MIN_DEPTH = 0.05
+#: Radius in cells of the sub-cell refinement (twice the targets' sigma of 5 px at stride 4).
 _REFINE_RADIUS = 2
 
 
 class Proposals(NamedTuple):
-    """n candidates for each of K parts.
+    """n proposals for each of K parts.
 
     Attributes:
         pixels: (B, K, n, 2) int64, (x, y) in the crop.
         points: (B, K, n, 3) metres, the joint's position in the optical frame.
-        measured: (B, K, n) bool, z comes from the depth measured at the pixel; elsewhere the pixel
-            is missing or shows something else (an occluder, the background), and z is the FCN's.
-        side: of the square that the pixels are, row by row; 0 if they are something else.
+        measured: (B, K, n) bool, whether z is the depth measured at the pixel; else the pixel is
+            missing or shows another surface, and z is that of the FCN.
+        side: of the square of pixels, in row order; 0 for any other set.
     """
 
     pixels: Tensor
@@ -46,7 +45,7 @@ def coarse_maximum(output: FcnOutput, stride: int, refine: bool) -> Tensor:
     Args:
         output: of the FCN, h x w cells.
         stride: its input pixels per cell.
-        refine: take the expectation over the cells round the highest one instead of that cell.
+        refine: take the expectation over the cells around the highest one instead of that cell.
 
     Returns:
         (B, 19, 2) float, (x, y) in crop pixels.
@@ -136,7 +135,7 @@ def locate(
     seen = z_ref + DEPTH_RANGE * value + joint_depth_offset[:, None]
     # -1 and FAR are clipped values (FAR also missing ones), so they say nothing about the depth.
     measured = (value > -1.0) & (value < FAR) & ((seen - predicted).abs() < gate)
-    z = torch.where(measured, seen, predicted).clamp(min=NEAREST)
+    z = torch.where(measured, seen, predicted).clamp(min=MIN_DEPTH)
     x, y = pixels[..., 0].to(z.dtype), pixels[..., 1].to(z.dtype)
     return torch.stack(((ray_x + step * x) * z, (ray_y + step * y) * z, z), dim=-1), measured
 

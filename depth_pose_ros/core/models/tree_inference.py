@@ -1,10 +1,10 @@
 """Exact inference over a tree of parts by dynamic programming (Sect. 3.2, Eqn. 5).
 
 Scores are F = sum_k U[k, g_k] + sum_e R[e, g_parent(e), g_child(e)] of a configuration g, one
-candidate per part.  Messages run from the leaves to the root; all edges whose children are equally
-deep in the tree are computed at once, for the whole batch.  A candidate whose unary is -inf does
-not exist, which is how parts with fewer candidates share a tensor.  To let a loss augment the
-scores, add each candidate's loss to the unary.
+proposal per part.  Messages run from the leaves to the root; all edges whose children are equally
+deep in the tree are computed at once, for the whole batch.  A proposal with a unary of -inf
+does not exist, so that parts with fewer proposals can share a tensor.  For loss-augmented
+inference, add each proposal's loss to the unary.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from depth_pose_ros.core.models.indices import index_on
 
 #: (parent, child) by part index; :data:`depth_pose_ros.core.skeleton.EDGES` is one.
 Tree = Sequence[tuple[int, int]]
-#: All edges' terms (B, E, n, n), candidate of the parent before candidate of the child; or a
+#: All edges' terms (B, E, n, n), proposal of the parent before proposal of the child; or a
 #: function that gives the terms (B, e, n, n) of the e edges it is asked for, in a tensor that may
 #: be overwritten: made when needed, they are still in the processor's cache when they are used.
 Pairwise = Tensor | Callable[[Tensor], Tensor]
@@ -39,7 +39,7 @@ def max_sum(unary: Tensor, pairwise: Pairwise, tree: Tree) -> tuple[Tensor, Tens
     """The best configuration and its score.
 
     Args:
-        unary: (B, K, n); -inf where a part has no such candidate (every part needs one).
+        unary: (B, K, n); -inf where a part has no such proposal (every part needs one).
         pairwise: (B, E, n, n) or a function of edges, see :data:`Pairwise`.
         tree: its E = K - 1 edges, in any order and numbering.
 
@@ -94,7 +94,7 @@ def sum_product(
         terms = _plus_children(terms if plain else terms / temperature, belief, level)
         peak = terms.detach().amax(-1, keepdim=True).clamp_(min=_IMPOSSIBLE)
         likelihood = terms.sub_(peak).exp_()
-        # At least 1, the peak's own, unless no candidate of the child goes with the parent's.
+        # At least 1, from the peak itself, unless no child proposal is allowed with the parent's.
         total = likelihood.sum(-1, keepdim=True).clamp(min=1.0)
         kept.append((likelihood, total))
         message = (total.log() + peak)[..., 0]

@@ -32,8 +32,8 @@ INITIAL_SPEED = 1.0
 MAX_SPEED = 10.0
 #: Gate on the squared normalized innovation (3 axes) of a steady motion.
 INNOVATION_GATE = 30.0
-#: Outlier gate: metres, and standard deviations of the prediction.  A measurement outside is accepted
-#: if the next one confirms it.
+#: Outlier gate: metres, and standard deviations of the prediction.  A measurement outside is
+#: accepted if the next one confirms it.
 JUMP, JUMP_DEVIATIONS = 0.12, 2.0
 
 _AXES = np.array((1.0, 1.0, DEPTH_NOISE))

@@ -27,7 +27,8 @@ class TrackerOptions(Checked):
     )
     smoothing: float = option(
         1.0,
-        "Strength of the joint filter: 0 is none, 1 is tuned on real recordings; more adds latency.",
+        "Strength of the joint filter: 0 is none, 1 is tuned on real recordings; more adds "
+        "latency.",
         low=0.0,
         high=10.0,
     )

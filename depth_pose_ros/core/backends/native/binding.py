@@ -27,7 +27,7 @@ from depth_pose_ros.core.models.decode import (
 from depth_pose_ros.core.models.fcn import FcnOutput, log_heat
 from depth_pose_ros.core.models.person_classifier import PersonClassifier
 from depth_pose_ros.core.models.pose_network import PoseNetwork
-from depth_pose_ros.core.models.proposals import NEAREST
+from depth_pose_ros.core.models.proposals import MIN_DEPTH
 from depth_pose_ros.core.skeleton import EDGE_PARENTS, EDGES, JOINTS, NUM_JOINTS
 
 ENVIRONMENT_SWITCH = "DEPTH_POSE_NATIVE"  #: "0": do without the compiled code
@@ -128,7 +128,7 @@ class NativePipeline:
         stride = int(network.fcn.stride)
         gate, reach = float(network.joint_depth_gate), (HEAT_WINDOW + stride) / 2
         self._constants = np.array(
-            [DEPTH_RANGE, FAR, NEAREST, gate, reach, HIDDEN_FACTOR, CONFIDENCE_EPS, stride,
+            [DEPTH_RANGE, FAR, MIN_DEPTH, gate, reach, HIDDEN_FACTOR, CONFIDENCE_EPS, stride,
              config.window, config.fcn == "compact"], np.float32,
         )  # fmt: skip
         functions.matchnet_create.restype = ctypes.c_void_p
