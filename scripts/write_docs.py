@@ -1,4 +1,4 @@
-"""Writes the generated tables of the README, the model cards and docs/speed.md.
+"""Writes the generated tables of the README, the model cards and docs/.
 
 A table stands between two comments, ``<!-- table NAME -->`` and ``<!-- end -->``.  NAME is
 ``<file>.<table>`` for a table of models/compact.json, models/paper.json or docs/speed.json;
@@ -17,7 +17,13 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "models/compact.md", "models/paper.md", "docs/speed.md")
+PAGES = (
+    "README.md",
+    "docs/development_log.md",
+    "docs/speed.md",
+    "models/compact.md",
+    "models/paper.md",
+)
 TABLES: dict[str, dict[str, Any]] = {
     path.stem: json.loads(path.read_text())["tables"]
     for path in (
