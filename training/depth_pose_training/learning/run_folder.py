@@ -16,7 +16,8 @@ from depth_pose_ros.core.models import config as configs
 from depth_pose_ros.core.models.config import ModelConfig
 from depth_pose_ros.core.models.detector import DetectorConfig, PersonDetector
 from depth_pose_ros.core.models.pose_network import PoseNetwork
-from depth_pose_training.configs import options
+from depth_pose_training.configs import cli, options
+from depth_pose_training.configs.groups import RunOptions
 from depth_pose_training.engine.checkpoints import CheckpointError, read, write_text
 from depth_pose_training.engine.distributed import SINGLE_PROCESS, Distributed
 from depth_pose_training.errors import UserError
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def start(
-    args: argparse.Namespace, step: str, distributed: Distributed = SINGLE_PROCESS
+    args: argparse.Namespace | RunOptions, step: str, distributed: Distributed = SINGLE_PROCESS
 ) -> ModelConfig:
     """Seed, threads, the run folder and its configuration, from :func:`add_arguments`' options.
 
@@ -68,14 +69,18 @@ def start(
     torch.set_flush_denormal(True)
     path = args.run / CONFIG
     kept = kept_config(args.run) if path.exists() else None
-    wanted = named_config(args.config) if args.config else kept or configs.compact()
+    name = args.model if isinstance(args, RunOptions) else args.config
+    wanted = named_config(name) if name else kept or configs.compact()
     if kept is not None and kept != wanted:
-        raise RunError(f"{path} holds another configuration: use another --run, or no --config")
+        raise RunError(f"{path} holds another configuration: use another --run, or no --model")
     if distributed.is_main_process:
         args.run.mkdir(parents=True, exist_ok=True)
         if kept is None:
             write_text(path, wanted.to_json() + "\n")
-        options.save(args.run, step, args)
+        if isinstance(args, RunOptions):
+            cli.save(args.run, step, args)
+        else:
+            options.save(args.run, step, args)
     distributed.wait()
     return wanted
 

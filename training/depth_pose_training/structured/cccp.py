@@ -2,14 +2,14 @@
 
     min_w  1/2 |w|^2 + C sum_l [ max_g (w.F(g) + h(g, g_l)) - max_{g ~ g_l} w.F(g) ]
 
-The paper prints "- h" inside the first maximum; as in every margin-rescaled structural SVM, and in
-CCCP's own derivation for them (Yu and Joachims, 2009), the loss is added here: a wrong
-configuration has to lose by its loss.
+The paper prints "- h" inside the first maximum.  Here the loss is added, as in every
+margin-rescaled structural SVM and in the derivation of CCCP for them (Yu and Joachims, 2009): the
+score of a wrong configuration must be lower by its loss.
 
-The second maximum is over what the truth leaves open, which of the proposals near the true joints
-make the configuration.  Each round completes it at the present w, which makes a linear function of
-the concave part, and solves the convex rest (:mod:`depth_pose_training.structured.structural_svm`).  As the
-linear function is never above the concave part, the objective never rises.
+The second maximum is over the latent variable: the configurations of proposals near the true
+joints.  Each round fixes it at the current w, which makes the concave part linear, and solves the
+convex problem (:mod:`depth_pose_training.structured.structural_svm`).  The linear function is an
+upper bound of the concave part, so the objective never increases.
 """
 
 from collections.abc import Callable
@@ -22,14 +22,14 @@ from depth_pose_training.structured.structural_svm import Array, Bounds, Cuts, m
 
 
 class LatentProblem(Protocol):
-    """What CCCP needs to know of a problem of D weights."""
+    """A problem with D weights."""
 
     @property
     def bounds(self) -> Bounds:
-        """On w."""
+        """Of w."""
 
     def augmented(self, w: Array) -> tuple[Array, Array]:
-        """sum_l max_g (w.F + h), by groups of images: values (G,), subgradients (G, D)."""
+        """sum_l max_g (w.F + h) per group of images: values (G,), subgradients (G, D)."""
 
     def completed(self, w: Array) -> tuple[float, Array]:
         """sum_l max_{g ~ g_l} w.F: value, subgradient (D,)."""
@@ -37,7 +37,7 @@ class LatentProblem(Protocol):
 
 @dataclass(frozen=True)
 class CccpResult:
-    """The learned weights (D,), and the objective of Eqn. 9 before and after every round."""
+    """Learned weights (D,), and the objective of Eqn. 9 at the start and after every round."""
 
     w: Array
     objectives: list[float]
@@ -50,7 +50,7 @@ def objective(problem: LatentProblem, c: float, w: Array) -> float:
 
 
 def best_length(problem: LatentProblem, c: float, w: Array, halvings: int = 7) -> Array:
-    """w, doubled or halved so many times: a start's direction is known sooner than its length."""
+    """w times the power of two, from 2 to 2^-halvings, with the lowest objective."""
     lengths = [2.0 ** (1 - i) for i in range(halvings + 2)]
     return w * min(lengths, key=lambda length: objective(problem, c, length * w))
 
@@ -69,20 +69,20 @@ def cccp(
     Args:
         problem: the data.
         c: C, per unit of the problem's sums.
-        start: (D,) within the bounds; decides the first completion.
-        rounds: at the most.
-        tolerance: stop when a round gains less than this many times C, that is, in units of h; also
-            the gap to which the inner problem is solved.
-        calls: of loss-augmented inference per round, at the most.
-        report: is given a dictionary after every call and every round.
+        start: (D,), clipped to the bounds; determines the first latent configurations.
+        rounds: maximum number of rounds.
+        tolerance: stop if a round gains less than tolerance * C (so it is in units of h); also the
+            gap of the inner problem.
+        calls: maximum number of loss-augmented inferences per round.
+        report: called with a dictionary after every inference and every round.
     """
-    say = report or (lambda entry: None)
+    log = report or (lambda entry: None)
     w = np.clip(start, problem.bounds.lower, problem.bounds.upper)
     cuts = Cuts()
     objectives = [objective(problem, c, w)]
     for number in range(1, rounds + 1):
         value, v = problem.completed(w)
-        offset = c * (float(v @ w) - value)  # zero, but for rounding
+        offset = c * (float(v @ w) - value)  # 0 except for rounding
         solution = minimize(
             problem.augmented,
             v,
@@ -92,15 +92,15 @@ def cccp(
             cuts,
             tolerance,
             calls,
-            report=lambda j, gap, n=number: say(  # type: ignore[misc]
+            report=lambda j, gap, n=number: log(  # type: ignore[misc]
                 {"round": n, "convex_objective": j, "gap": gap}
             ),
         )
         w = solution.w
-        # The convex objective is above Eqn. 9's, by what completing anew would gain.
+        # The convex objective exceeds that of Eqn. 9 by the gain of new latent configurations.
         gained = problem.completed(w)[0] - float(v @ w)
         objectives.append(solution.objective + offset - c * gained)
-        say({"round": number, "objective": objectives[-1], "calls": solution.calls})
+        log({"round": number, "objective": objectives[-1], "calls": solution.calls})
         if objectives[-2] - objectives[-1] <= tolerance * c:
             break
     return CccpResult(w, objectives)

@@ -1,14 +1,14 @@
-"""An alternative to the SVM: w as a conditional random field, through the tree's marginals.
+"""An alternative to the SVM (extension): w of a conditional random field, p(g) ~ exp(w.F(g)).
 
-An extension.  The compact model reads joints off as expectations under the marginals of
-p(g) ~ exp(w.F(g)), which Eqn. 9, a matter of the best configuration alone, knows nothing of.
-Here w is learned through sum-product itself, by gradient descent, under one of two losses:
+The compact model decodes joints as expectations under the marginals of p, whereas Eqn. 9 only
+depends on the best configuration.  Here w is learned by gradient descent through sum-product with
+one of two losses:
 
-- "likelihood": -log of the probability of all configurations that agree with the truth, the latent
-  CRF that matches Eqn. 9's latent SVM (Quattoni et al., 2007);
-- "expectation": the error of what is read off, in pixels and in space.
+- "likelihood": negative log-probability of all configurations that agree with the true joints, the
+  latent CRF (Quattoni et al., 2007) that corresponds to the latent SVM of Eqn. 9;
+- "expectation": error of the expected joints, in pixels and in space.
 
-The temperature is 1: w takes it in.
+The temperature is 1; the scale of w has the same effect.
 """
 
 from collections.abc import Callable
@@ -20,27 +20,29 @@ from torch import Tensor
 from tqdm import trange
 
 from depth_pose_ros.core.crops import METRES_PER_PIXEL
+from depth_pose_ros.core.models.decode import proposal_weights, weighted_mean
 from depth_pose_ros.core.models.tree_inference import sum_product
 from depth_pose_ros.core.skeleton import EDGES
 from depth_pose_training.structured.tree_data import TreeData
 from depth_pose_training.structured.tree_problem import TreeWeights, feature_scale, tree_terms
 
 Objective = Literal["likelihood", "expectation"]
-#: Errors well beyond this count little more, metres: what is lost is lost, as in PDJ.
+#: Meters; error at which the loss has reached half of its limit.
 _ROBUST = 0.05
 
 
 @dataclass(frozen=True)
 class CrfSettings:
-    """How the field is learned.
+    """Settings of the optimization.
 
     Attributes:
         objective: the loss.
-        steps, batch: of how many crops each.
-        rate: of Adam, falling to zero by a cosine; in units of features scaled to spread 1.
-        decay: weight of 1/2 |w - start|^2, scaled.
-        unary_share: share of the loss that parts by themselves have (no pairwise terms), so that
-            the unary terms are sensible alone.
+        steps: number of gradient steps.
+        batch: crops per step.
+        rate: learning rate of Adam with cosine decay to 0, for features of standard deviation 1.
+        decay: weight of 1/2 |w - start|^2, for scaled features.
+        unary_share: weight in [0, 1] of the loss without pairwise terms, which keeps the unary
+            terms useful alone.
         seed: of the batches.
     """
 
@@ -58,7 +60,7 @@ class CrfSettings:
 
 
 def negative_log_likelihood(data: TreeData, unary: Tensor, pairwise: Tensor | None) -> Tensor:
-    """(L,) -log p(g agrees with the truth), per part that is asked for."""
+    """(L,) -log p(g agrees with the true joints), divided by the number of asked parts."""
     allowed = unary.masked_fill(~data.allowed, -torch.inf)
     if pairwise is None:
         gap = unary.logsumexp(-1).sum(1) - allowed.logsumexp(-1).sum(1)
@@ -68,13 +70,9 @@ def negative_log_likelihood(data: TreeData, unary: Tensor, pairwise: Tensor | No
 
 
 def expectation_loss(data: TreeData, unary: Tensor, pairwise: Tensor | None) -> Tensor:
-    """(L,) saturating error of the expected joints, in the image and in space alike."""
-    if pairwise is None:
-        share = unary.softmax(-1)
-    else:
-        share = sum_product(unary, pairwise, EDGES)[1]
-    pixels = (share[..., None] * data.pixels).sum(2)
-    joints = (share[..., None] * data.points).sum(2)
+    """(L,) saturating error of the expected joints, in the image plus in space."""
+    share = proposal_weights(unary, pairwise, "marginals")
+    pixels, joints = weighted_mean(share, data.pixels), weighted_mean(share, data.points)
     weight = data.weight * data.asked
     wrong = _saturating((pixels - data.truth_pixels) * METRES_PER_PIXEL) + _saturating(
         joints - data.truth_joints
@@ -88,7 +86,7 @@ def fit(
     settings: CrfSettings,
     report: Callable[[dict[str, float]], None] | None = None,
 ) -> TreeWeights:
-    """Learn w from a start; Gamma's quadratic weights stay at most 0."""
+    """Learn w, beginning at ``start``; the quadratic weights of Gamma stay at most 0."""
     scale = feature_scale(data).flat()
     first = start.flat() * scale
     w = first.clone().requires_grad_(True)
@@ -118,6 +116,6 @@ def fit(
     return TreeWeights.of((w / scale).detach())
 
 
-def _saturating(off: Tensor) -> Tensor:
-    distance = (off.square().sum(-1) + 1e-6).sqrt()
+def _saturating(error: Tensor) -> Tensor:
+    distance = (error.square().sum(-1) + 1e-6).sqrt()
     return distance / (distance + _ROBUST)

@@ -4,19 +4,18 @@ Minimizes over w
 
     J(w) = 1/2 |w|^2 + C (P(w) - v.w),     lower <= w <= upper,
 
-where P is a maximum of linear functions known only through an oracle (loss-augmented inference)
-and v is fixed (CCCP's linearisation).  P is a sum over groups of images, and each group has its own
-slack: with one group this is the one-slack formulation (Joachims, Finley and Yu, 2009), with a
-group per image the n-slack one (the paper's [5]).  More groups need fewer calls of the oracle, and
-larger programmes.
+where P is a maximum of linear functions, given by an oracle (loss-augmented inference), and v is
+fixed (the linearization of CCCP).  P is a sum over groups of images with one slack variable each:
+one group is the one-slack formulation (Joachims, Finley and Yu, 2009), one group per image the
+n-slack formulation (reference [5] of the paper).  More groups need fewer oracle calls but larger
+quadratic programs.
 
-The quadratic programmes go to Clarabel, an interior-point solver that CVXPY uses by default.  Their
-optimum is a lower bound of J, the best w seen gives an upper one, and their difference is the
+Clarabel, an interior-point solver and the default of CVXPY, solves the quadratic programs.  Their
+optimum is a lower bound of J, the best w so far gives an upper bound, and the difference is the
 duality gap.
 
-The optimum of a coarse model lies far from that of J, and the oracle's answers there say little
-about where it is.  So the oracle is asked on the way from the best w to the model's optimum, nearer
-to the one or to the other as that turns out well (Ben-Ameur and Neto, "Acceleration of
+The optimum of a model with few cuts is far from that of J.  The oracle is therefore called between
+the best w and the optimum of the model, with an adaptive step (Ben-Ameur and Neto, "Acceleration of
 cutting-plane and column generation algorithms", 2007).
 """
 
@@ -31,28 +30,27 @@ from scipy import sparse
 
 Array = NDArray[np.float64]
 
-
-_LEAST_STEP = 0.02  # share of the way from the best w to the model's optimum
+_MIN_STEP = 0.02  # fraction of the way from the best w to the optimum of the model
 
 
 class SolverError(RuntimeError):
-    """The quadratic programme's solver gave up."""
+    """The solver of the quadratic program failed."""
 
 
 class Oracle(Protocol):
-    """P's groups at w: values (G,) and subgradients (G, D)."""
+    """The groups of P at w: values (G,) and subgradients (G, D)."""
 
     def __call__(self, w: Array) -> tuple[Array, Array]: ...
 
 
 @dataclass
 class Cuts:
-    """Lower bounds of P's groups, P_g(w) >= slope.w + offset; valid whatever v is.
+    """Lower bounds of the groups of P, P_g(w) >= slope.w + offset, for any v.
 
     Attributes:
         slopes: (D,) each.
-        offsets, groups: one of each per slope.
-        idle: for how many programmes each has not been binding.
+        offsets, groups: one per slope.
+        idle: number of quadratic programs since the cut was last binding.
     """
 
     slopes: list[Array] = field(default_factory=list)
@@ -61,7 +59,7 @@ class Cuts:
     idle: list[int] = field(default_factory=list)
 
     def add(self, w: Array, values: Array, gradients: Array) -> None:
-        """What one call of the oracle at ``w`` says."""
+        """Add the cuts from one oracle call at ``w``."""
         for g, (value, slope) in enumerate(zip(values, gradients, strict=True)):
             self.slopes.append(slope)
             self.offsets.append(float(value - slope @ w))
@@ -69,7 +67,7 @@ class Cuts:
             self.idle.append(0)
 
     def retire(self, binding: NDArray[np.bool_], patience: int) -> None:
-        """Drop what has not been binding for more than ``patience`` programmes."""
+        """Drop cuts that have not been binding for more than ``patience`` quadratic programs."""
         idle = np.where(binding, 0, np.array(self.idle) + 1)
         rows = np.flatnonzero(idle <= patience)
         self.slopes = [self.slopes[i] for i in rows]
@@ -80,7 +78,7 @@ class Cuts:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Box constraints (D,), infinite where there is none."""
+    """Box constraints (D,); infinite means none."""
 
     lower: Array
     upper: Array
@@ -88,13 +86,13 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Solution:
-    """Of the convex problem.
+    """Solution of the convex problem.
 
     Attributes:
-        w: (D,) the best seen.
-        objective: J there.
-        gap: at most so far above the optimum.
-        calls: of the oracle.
+        w: (D,), the best found.
+        objective: J(w).
+        gap: upper bound of the distance of J(w) from the optimum.
+        calls: number of oracle calls.
     """
 
     w: Array
@@ -121,19 +119,18 @@ def minimize(
         oracle: P.
         v: (D,).
         c: C, positive.
-        start: (D,), within the bounds; the solution is never worse.
-        bounds: on w.
-        cuts: known already; new ones are added to them, so that a problem that differs in v alone
-            starts warm.
-        tolerance: stop at a gap of this many times C, that is, in units of P.
-        calls: of the oracle, at the most.
-        patience: cuts that do not bind for longer than so many programmes are dropped; small
-            programmes are quick, and what turns out to be needed comes back.
-        report: is given the objective and the gap after every call.
+        start: (D,), within the bounds; the solution is not worse.
+        bounds: of w.
+        cuts: initial cuts; new ones are added, which gives a warm start for another v.
+        tolerance: stop at a gap of tolerance * C (so it is in units of P).
+        calls: maximum number of oracle calls.
+        patience: cuts that are not binding for more than this number of quadratic programs are
+            dropped; the oracle returns them again if they are needed.
+        report: called with the objective and the gap after every oracle call.
 
     Raises:
-        SolverError: the solver failed on the first programme; where it fails later, the solution
-            so far is returned.
+        SolverError: the solver failed on the first quadratic program.  If it fails later, the
+            solution so far is returned.
     """
     best, best_value, lower = start, np.inf, -np.inf
     optimum, step = start, 1.0
@@ -147,13 +144,13 @@ def minimize(
         if objective < best_value:
             best, best_value, step = w, objective, min(1.0, 2 * step)
         else:
-            step = max(_LEAST_STEP, step / 2)
+            step = max(_MIN_STEP, step / 2)
         try:
             optimum, bound, binding = solve_model(cuts, v, c, bounds, len(values))
         except SolverError:
             if np.isinf(lower):
                 raise
-            break  # what was found so far stands, with its gap
+            break
         lower = max(lower, bound)
         gap = best_value - lower
         if report is not None:
@@ -167,19 +164,19 @@ def minimize(
 def solve_model(
     cuts: Cuts, v: Array, c: float, bounds: Bounds, groups: int
 ) -> tuple[Array, float, NDArray[np.bool_]]:
-    """The quadratic programme with the cuts in P's place.
+    """The quadratic program in which the cuts replace P.
 
     min 1/2 |w|^2 + c (sum_g xi_g - v.w)  subject to  slope.w + offset <= xi_group  for all cuts.
 
     Returns:
-        w (D,), the optimum, and which cuts bind there.
+        w (D,), the optimum, and a mask of the binding cuts.
 
     Raises:
         SolverError: the solver failed.
     """
     slopes, offsets = np.array(cuts.slopes), np.array(cuts.offsets)
     count, size = slopes.shape
-    # The solver's numbers stay near 1 whatever c: xi is divided by its scale.
+    # xi is divided by its scale, which keeps the numbers of the solver near 1 for any c.
     scale = max(1.0, float(np.abs(offsets).max()))
     slack = sparse.csr_array(
         (np.full(count, -scale), (np.arange(count), cuts.groups)), (count, groups)
@@ -209,7 +206,7 @@ def solve_model(
     )
     solution = solver.solve()
     if solution.status not in (clarabel.SolverStatus.Solved, clarabel.SolverStatus.AlmostSolved):
-        raise SolverError(f"the quadratic programme was not solved: {solution.status}")
+        raise SolverError(f"the quadratic program was not solved: {solution.status}")
     multipliers = np.array(solution.z[:count])
     binding = multipliers > 1e-6 * max(c * scale, 1e-12)
     w = np.clip(np.array(solution.x[:size]), bounds.lower, bounds.upper)

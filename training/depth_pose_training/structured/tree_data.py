@@ -1,5 +1,6 @@
-"""What step 3 learns from: the terms of crops' proposals, computed once (Eqn. 3 and 4)."""
+"""Training data of step 3: features and positions of the proposals of crops (Eqn. 3 and 4)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -19,21 +20,21 @@ from depth_pose_training.learning.boxes import consistent
 
 @dataclass(frozen=True)
 class TreeData:
-    """Proposals of L crops, n per part, with all that w is multiplied with.
+    """Proposals of L crops, n per part, with their features.
 
     Attributes:
-        features: (L, 19, n, D), half where they are kept; the T match probabilities, then the
-            log-heat where the configuration has it.  Less their means over a part's proposals: what
-            those share makes no difference between configurations, but costs precision.
+        features: (L, 19, n, D); the T match probabilities, then the log-heat if the configuration
+            has it.  The mean over the proposals of a part is subtracted: it has no effect on the
+            choice but costs precision.  Half precision after :func:`collect`.
         pixels: (L, 19, n, 2) float.
-        points: (L, 19, n, 3) metres.
-        anchors: (L, 18, n, 3) metres, where every edge's child is measured from.
+        points: (L, 19, n, 3) meters.
+        anchors: (L, 18, n, 3) meters, origin of the child displacement of each edge.
         truth_pixels: (L, 19, 2).
-        truth_joints: (L, 19, 3) metres.
-        allowed: (L, 19, n) bool, what true configurations are made of
+        truth_joints: (L, 19, 3) meters.
+        allowed: (L, 19, n) bool, proposals that agree with the true joint
             (:func:`depth_pose_training.learning.boxes.consistent`).
-        asked: (L, 19) bool, parts whose place is known and among the proposals.
-        weight: (L, 19), 0 for joints that cannot be asked for.
+        asked: (L, 19) bool, parts with a known joint and a proposal near it.
+        weight: (L, 19), 0 for unknown joints.
         torso: (L,) pixels, Neck to the middle of the hips.
     """
 
@@ -52,17 +53,21 @@ class TreeData:
         return len(self.pixels)
 
     def __getitem__(self, crops: slice | Tensor) -> "TreeData":
-        """Some of the crops."""
+        """The data of some crops."""
         return TreeData(*(getattr(self, f.name)[crops] for f in fields(self)))
+
+    def chunks(self, size: int) -> Iterator["TreeData"]:
+        """The data in blocks of ``size`` crops."""
+        return (self[i : i + size] for i in range(0, len(self), size))
 
     @staticmethod
     def join(parts: list["TreeData"]) -> "TreeData":
-        """Several as one."""
+        """Concatenate the crops of several blocks."""
         return TreeData(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(TreeData)))
 
 
 def thin(proposals: Proposals, window: int, stride: int) -> Proposals:
-    """Every ``stride``-th row and column of the windows of proposals, their middles among them."""
+    """Every ``stride``-th row and column of the windows of proposals, including the center."""
     rows = torch.arange(window // 2 % stride, window, stride)
     index = (rows[:, None] * window + rows).flatten()
     pixels, points, measured, _ = proposals
@@ -72,13 +77,13 @@ def thin(proposals: Proposals, window: int, stride: int) -> Proposals:
 def tree_data(
     network: PoseNetwork, batch: Batch, output: FcnOutput, proposals: Proposals, logits: Tensor
 ) -> TreeData:
-    """All that w is multiplied with; gradients reach the network through it.
+    """Training data of one batch, differentiable in the networks' outputs.
 
     Args:
         network: its w is not used.
-        batch: B crops and their truth.
+        batch: B crops and their true joints.
         output: of the FCN.
-        proposals: n candidates per part.
+        proposals: n per part.
         logits: (B, 19, n, T) of MatchNet.
     """
     features = logits.sigmoid()
@@ -111,16 +116,16 @@ def collect(
     rng: np.random.Generator | None = None,
     size: int = 8,
 ) -> TreeData:
-    """Run FCN and MatchNet on crops and keep what step 3 needs.
+    """Run FCN and MatchNet on crops and keep the data of step 3.
 
     Args:
-        network: with learned FCN, MatchNet and surface offsets; its w is not used.
+        network: with trained FCN, MatchNet and joint depth offsets; its w is not used.
         data: crops.
-        indices: which of them.
-        stride: see :func:`thin`; 2 makes inference a dozen times cheaper, and scores have hardly
-            any structure finer than that.
-        rng: augments the crops.
-        size: crops at a time.
+        indices: of the crops.
+        stride: see :func:`thin`; inference with 2 is about 12 times cheaper, and the scores have
+            little structure at smaller distances.
+        rng: for data augmentation; None for none.
+        size: crops per batch.
     """
     network.eval()
     collected = []

@@ -1,9 +1,9 @@
-"""The tree of proposals as a linear model: w.F(g | I) and its structural SVM (Eqn. 2 and 9).
+"""The tree of proposals as a linear model w.F(g | I), and its structural SVM (Eqn. 2 and 9).
 
-w is one vector: the unary weights (19, D), then Gamma (18, 6).  Its features differ by orders of
-magnitude (probabilities, log-heat, metres, square metres), and 1/2 |w|^2 would shrink them
-unequally; so the SVM sees features divided by their spread over a window, and weights multiplied
-with it.  :meth:`TreeProblem.unscaled` folds the scale back.
+w is one vector: the unary weights (19, D), then Gamma (18, 6).  The features differ by orders of
+magnitude (probabilities, log-heat, meters, square meters), so that 1/2 |w|^2 would regularize their
+weights unequally.  The SVM therefore uses features divided by their standard deviation over a
+window, and weights multiplied by it.  :meth:`TreeProblem.unscaled` reverts the scaling.
 """
 
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ import torch
 from torch import Tensor
 
 from depth_pose_ros.core.models.pairwise import deformation, psi
+from depth_pose_ros.core.models.proposals import gather_proposals
 from depth_pose_ros.core.models.tree_inference import max_sum
 from depth_pose_ros.core.skeleton import EDGE_CHILDREN, EDGE_PARENTS, EDGES, NUM_JOINTS
 from depth_pose_training.learning.boxes import BOX
 from depth_pose_training.structured.structural_svm import Array, Bounds
 from depth_pose_training.structured.tree_data import TreeData
 
-#: Crops whose pairwise terms are in memory at once.
-_CHUNK = 16
+_CHUNK = 16  # crops whose pairwise terms are in memory at once
 
 
 @dataclass(frozen=True)
 class TreeWeights:
-    """w, as the network has it.
+    """w, as parameters of the network.
 
     Attributes:
-        unary: (19, D).
-        gamma: (18, 6).
+        unary: (19, D), w_k of Eqn. 3, then the weight of the log-heat if the model has it.
+        gamma: (18, 6), Gamma of Eqn. 4.
     """
 
     unary: Tensor
@@ -38,6 +38,10 @@ class TreeWeights:
     def flat(self) -> Tensor:
         """(19 D + 108,)."""
         return torch.cat((self.unary.flatten(), self.gamma.flatten()))
+
+    def on_cpu(self) -> "TreeWeights":
+        """A copy on the CPU without gradient."""
+        return TreeWeights(self.unary.detach().cpu(), self.gamma.detach().cpu())
 
     @staticmethod
     def of(flat: Tensor) -> "TreeWeights":
@@ -54,42 +58,40 @@ def tree_terms(data: TreeData, weights: TreeWeights) -> tuple[Tensor, Tensor]:
 
 def feature_sum(data: TreeData, choice: Tensor) -> Tensor:
     """F of one configuration per crop: (L, 19) choices -> (L, 19 D + 108)."""
-    at = choice[..., None, None]
-    features = data.features.gather(2, at.expand(-1, -1, 1, data.features.shape[-1]))[:, :, 0]
-    points = data.points.gather(2, at.expand(-1, -1, 1, 3))[:, :, 0]
-    at = at[:, EDGE_PARENTS]
-    anchors = data.anchors.gather(2, at.expand(-1, -1, 1, 3))[:, :, 0]
-    return torch.cat(
-        (features.float().flatten(1), psi(points[:, EDGE_CHILDREN] - anchors).flatten(1)), dim=1
-    )
+    features = gather_proposals(data.features, choice).float()
+    points = gather_proposals(data.points, choice)
+    anchors = gather_proposals(data.anchors, choice[:, EDGE_PARENTS])
+    bones = psi(points[:, EDGE_CHILDREN] - anchors)
+    return torch.cat((features.flatten(1), bones.flatten(1)), dim=1)
 
 
 def feature_scale(data: TreeData) -> TreeWeights:
-    """Spread of every feature over a part's proposals (or an edge's pairs), mean over crops."""
+    """Standard deviation of every feature over the proposals of a part or the pairs of an edge.
+
+    Mean over the crops; 1 for constant features.
+    """
     unary = data.features.float().std(2).mean(0)
     children = data.points[:, EDGE_CHILDREN]
-    # Pairs at random: all of them would say the same.
-    shuffled = children[:, :, torch.randperm(children.shape[2], generator=_fixed())]
+    # A random sample of n of the n * n pairs.
+    generator = torch.Generator().manual_seed(0)
+    shuffled = children[:, :, torch.randperm(children.shape[2], generator=generator)]
     pairwise = psi(shuffled - data.anchors).std(2).mean(0)
-    # A feature that never differs has no say, whatever its weight.
     return TreeWeights(*(torch.where(f > 1e-6, f, 1.0) for f in (unary, pairwise)))
 
 
 def configuration_loss(data: TreeData, tau: float, clip: bool) -> Tensor:
-    """What each proposal adds to h, Eqn. 8's loss: (L, 19, n).
+    """Share of each proposal in h, the loss of Eqn. 8: (L, 19, n).
 
-    h is 0 or 1 by whether the mean squared error of a whole configuration exceeds tau.  A mean
-    over parts that is cut off afterwards is not a sum of the parts' own losses, so the dynamic
-    programme cannot maximize with it.  In its place stands
+    In the paper h is 1 if the mean squared error of a configuration exceeds tau, else 0.  That is
+    not a sum over parts, which tree inference needs.  The loss is therefore
 
-    - the mean of the squared errors over tau, which is never below h (x > 1 wherever h = 1), so
-      that the hinge still bounds the paper's loss; or,
-    - with ``clip``, the mean of each part's squared error over tau cut off at 1: a part that is
-      wrong counts once, however far off it is.
+    - the mean squared error divided by tau, an upper bound of h, so that the hinge still bounds the
+      loss of the paper; or,
+    - with ``clip``, the mean over parts of the squared error divided by tau, limited to 1 per part.
 
-    The paper does not say in which unit tau = 0.2 is; here errors are in sides of the proposals'
-    boxes (10 px), so that tau is 4.5 px.  (In torso diameters no configuration within the windows
-    would ever be wrong.)  Parts that are not asked for add nothing.
+    The paper gives no unit of tau = 0.2.  Here errors are in box sides (10 px), so that tau
+    corresponds to 4.5 px.  In torso diameters no configuration within the windows would exceed tau.
+    Parts that are not asked for have no loss.
     """
     off = (data.pixels - data.truth_pixels[:, :, None]) / BOX
     loss = off.square().sum(-1) / tau
@@ -100,12 +102,12 @@ def configuration_loss(data: TreeData, tau: float, clip: bool) -> Tensor:
 
 
 class TreeProblem:
-    """Eqn. 9 on some crops; sums are means over them.
+    """Eqn. 9 on some crops; all sums over crops are means.
 
     Attributes:
         scale: (19 D + 108,) of the features.
-        bounds: none on the unary weights; Gamma's quadratic weights at most 0, so that a bone's
-            term is a hill and never a bowl, which would reward the farthest proposals.
+        bounds: none for the unary weights; at most 0 for the quadratic weights of Gamma, so that
+            pairwise terms do not reward distance.
     """
 
     def __init__(self, data: TreeData, tau: float, clip: bool, groups: int = 10) -> None:
@@ -128,7 +130,7 @@ class TreeProblem:
         return flat
 
     def augmented(self, w: Array) -> tuple[Array, Array]:
-        """Loss-augmented inference, by groups of crops."""
+        """Loss-augmented inference, summed per group of crops."""
         values, features = self._maximize(w, self._loss, None)
         count = int(self._groups[-1]) + 1
         sums = np.zeros((count, len(w)))
@@ -138,29 +140,25 @@ class TreeProblem:
         return totals, sums
 
     def completed(self, w: Array) -> tuple[float, Array]:
-        """Completion of the true configurations."""
+        """Best configurations among those that agree with the true joints."""
         values, features = self._maximize(w, None, self._data.allowed)
         return float(values.sum()), features.sum(0)
 
     def wrong(self, w: Array) -> float:
-        """Mean of the printed h (Eqn. 8): the share of configurations that are off by over tau."""
+        """Mean of h (Eqn. 8): share of configurations with a mean squared error above tau."""
         weights, shares = self.unscaled(w), []
-        for part in self._parts():
-            data = self._data[part]
+        for data in self._data.chunks(_CHUNK):
             choice = max_sum(*tree_terms(data, weights), EDGES)[1]
             loss = configuration_loss(data, self._tau, clip=False)
             shares.append(loss.gather(2, choice[..., None]).sum((1, 2)) > 1)
         return float(torch.cat(shares).float().mean())
-
-    def _parts(self) -> list[slice]:
-        return [slice(i, i + _CHUNK) for i in range(0, len(self._data), _CHUNK)]
 
     def _maximize(
         self, w: Array, loss: Tensor | None, allowed: Tensor | None
     ) -> tuple[Array, Array]:
         weights, count = self.unscaled(w), len(self._data)
         values, features = np.zeros(count), np.zeros((count, len(w)))
-        for part in self._parts():
+        for part in (slice(i, i + _CHUNK) for i in range(0, count, _CHUNK)):
             data = self._data[part]
             unary, pairwise = tree_terms(data, weights)
             if loss is not None:
@@ -169,13 +167,9 @@ class TreeProblem:
                 unary = unary.masked_fill(~allowed[part], -torch.inf)
             _, choice = max_sum(unary, pairwise, EDGES)
             f = feature_sum(data, choice).double().numpy() / self.scale
-            # Summed again in double precision: cuts must agree with their own gradients.
+            # In double precision: the value of a cut must agree with its gradient.
             values[part] = f @ w
             if loss is not None:
                 values[part] += loss[part].gather(2, choice[..., None]).sum((1, 2)).double().numpy()
             features[part] = f
         return values / count, features / count
-
-
-def _fixed() -> torch.Generator:
-    return torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""Algorithm 1 from end to end: its steps, its rounds, and what a stop costs."""
+"""Algorithm 1 from end to end: steps, rounds, and continuation of an interrupted run."""
 
 import json
 from pathlib import Path
@@ -7,17 +7,19 @@ import pytest
 import torch
 import yaml
 
-from depth_pose_training.commands import algorithm1, compare, finetune, learn_inference
+from depth_pose_training.commands import compare
+from depth_pose_training.commands.algorithm1 import main
 from depth_pose_training.engine.checkpoints import read
 from depth_pose_training.engine.distributed import SINGLE_PROCESS
 from depth_pose_training.learning import run_folder
+from depth_pose_training.structured import algorithm1, finetune, learn_inference
 from training_helpers.stick_figures import TINY, write_figures
 
-#: The smoke configuration, smaller still.
+#: Options of the steps, smaller than those of configs/smoke.yaml.
 STEPS = {
     "train_fcn": {"steps": 2, "batch": 2, "checkpoint_every": 2},
     "templates": {"per_part": 6},
-    "surface": {"crops": 8},
+    "joint_depth_offset": {"crops": 8},
     "train_matchnet": {"steps": 2, "batch": 2, "checkpoint_every": 2, "validation_crops": 2},
     "learn_inference": {
         "crops": 6, "validation_crops": 3, "steps": 3, "calls": 3, "rounds": 1, "svm_crops": 6,
@@ -34,17 +36,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_figures(folder / "val", 4, seed=2)
     (folder / "tiny.json").write_text(TINY.to_json())
     (folder / "steps.yaml").write_text(yaml.safe_dump(STEPS))
-    algorithm1.main(command(folder, folder / "run", "--rounds", "2"))
+    main(command(folder, folder / "run", "--rounds", "2"))
     return folder
 
 
 def command(folder: Path, run: Path, *more: str) -> list[str]:
-    return ["--run", str(run), "--config", str(folder / "tiny.json"), "--threads", "1",
+    return ["--run", str(run), "--model", str(folder / "tiny.json"), "--threads", "1",
             "--data", str(folder / "train"), "--validation", str(folder / "val"),
-            "--config-file", str(folder / "steps.yaml"), "--device", "cpu", *more]  # fmt: skip
+            "--config", str(folder / "steps.yaml"), "--device", "cpu", *more]  # fmt: skip
 
 
-def test_every_round_is_a_whole_model(folder: Path) -> None:
+def test_every_round_writes_a_complete_model(folder: Path) -> None:
     first, second = folder / "run/round_1", folder / "run/round_2"
     for round_ in (first, second):
         run_folder.load_network(round_, TINY, need=finetune.ALL)
@@ -52,13 +54,13 @@ def test_every_round_is_a_whole_model(folder: Path) -> None:
         old, new = (read(r / name)["model"] for r in (first, second))
         assert any(not torch.equal(old[k], new[k]) for k in old), name
     assert (first / "templates.pt").read_bytes() == (second / "templates.pt").read_bytes()
-    # The structured loss was among what the FCN learned by.
+    # The FCN was trained with the structured loss.
     kept = yaml.safe_load((second / "options.yaml").read_text())
     assert kept["finetune"]["parts"] == ["fcn"]
     assert kept["finetune"]["structured"] == 1.0
 
 
-def test_the_log_says_what_it_converges_by(folder: Path) -> None:
+def test_log_has_the_convergence_criteria(folder: Path) -> None:
     log = [json.loads(s) for s in (folder / "run" / algorithm1.LOG).read_text().splitlines()]
     assert [entry["round"] for entry in log] == [1, 2]
     for entry in log:
@@ -68,14 +70,15 @@ def test_the_log_says_what_it_converges_by(folder: Path) -> None:
     assert not algorithm1.converged([{"eqn_9": 1.0}, {"eqn_9": 0.97}], 0.02)
 
 
-def test_a_stopped_run_goes_on_where_it_stopped(
+def test_interrupted_run_continues_without_repeating_steps(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is done is not done again: the steps' modules are not even called."""
-    for name in ("train_fcn", "surface", "templates", "train_matchnet", "learn_inference"):
+    """Completed steps are not called again."""
+    for name in ("train_fcn", "joint_depth_offset", "templates", "train_matchnet"):
         monkeypatch.setattr(getattr(algorithm1, name), "run", None)
-    monkeypatch.setattr(finetune, "run", None)
-    algorithm1.main(command(folder, folder / "run", "--rounds", "2"))
+    for name in ("finetune", "learn_inference"):
+        monkeypatch.setattr(algorithm1, name, None)
+    main(command(folder, folder / "run", "--rounds", "2"))
 
     made: list[str] = []
 
@@ -85,24 +88,27 @@ def test_a_stopped_run_goes_on_where_it_stopped(
     step = algorithm1.Step("one", lambda: made.append("one"))
     other = folder / "other"
     other.mkdir()
-    algorithm1.once(step, other, SINGLE_PROCESS)
+    algorithm1.run_once(step, other, SINGLE_PROCESS)
     with pytest.raises(KeyboardInterrupt):
-        algorithm1.once(algorithm1.Step("two", fail), other, SINGLE_PROCESS)
-    algorithm1.once(step, other, SINGLE_PROCESS)
-    algorithm1.once(algorithm1.Step("two", lambda: made.append("two")), other, SINGLE_PROCESS)
+        algorithm1.run_once(algorithm1.Step("two", fail), other, SINGLE_PROCESS)
+    algorithm1.run_once(step, other, SINGLE_PROCESS)
+    algorithm1.run_once(algorithm1.Step("two", lambda: made.append("two")), other, SINGLE_PROCESS)
     assert made == ["one", "two"]
 
 
-def test_as_printed_the_fcn_goes_on_by_eqn_6_alone(
+def test_without_feedback_the_fcn_is_trained_with_eqn_6_alone(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    args = algorithm1.arguments().parse_args(
-        ["--run", str(folder / "run"), "--data", str(folder / "train"), "--feedback", "0",
-         "--validation", str(folder / "val"), "--config", str(folder / "tiny.json")]
-    )  # fmt: skip
+    options = algorithm1.Algorithm1Options(
+        run=folder / "run",
+        data=(folder / "train",),
+        validation=folder / "val",
+        model=str(folder / "tiny.json"),
+        feedback=0.0,
+    )
     called: list[list[str]] = []
     monkeypatch.setattr(algorithm1.train_fcn, "run", lambda args: called.append(args))
-    rounds = algorithm1.Rounds(args, None)
+    rounds = algorithm1.Rounds(options, None)
     monkeypatch.setattr(rounds, "folder", lambda n: folder / "run/round_1" if n == 1 else tmp_path)
     steps = {step.name: step for step in rounds.steps(2)}
     steps["carry over"].run()

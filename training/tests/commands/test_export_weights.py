@@ -18,13 +18,14 @@ from depth_pose_training.commands import (
     export_weights,
     import_weights,
     joint_depth_offset,
-    learn_inference,
     train_matchnet,
 )
 from depth_pose_training.commands import templates as templates_step
+from depth_pose_training.commands.learn_inference import main as learn_inference_main
 from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.engine.checkpoints import read, write_whole
 from depth_pose_training.learning import run_folder
+from depth_pose_training.structured import learn_inference
 from depth_pose_training.structured.tree_data import collect, thin
 from training_helpers.stick_figures import OFFSET, TINY, MeanFcn, mean_figure, write_figures
 
@@ -51,7 +52,7 @@ def run(folder: Path) -> Path:
     joint_depth_offset.main([*common, "--config", str(folder / "tiny.json")])
     templates_step.main([*common, "--per-part", "10"])
     train_matchnet.main([*common, *held_out, "--steps", "2", "--batch", "2"])
-    learn_inference.main(
+    learn_inference_main(
         [*common, *held_out, "--crops", "8", "--steps", "4", "--calls", "4", "--rounds", "2"]
     )
     return folder / "run"
@@ -158,16 +159,16 @@ def test_thinned_windows_keep_their_middle(folder: Path) -> None:
     assert (few.pixels - few.pixels[:, :, :1]).unique().tolist() == [0, 2, 4]
 
 
-def test_what_step_three_reads_off_is_what_the_network_does(folder: Path, run: Path) -> None:
+def test_learn_inference_decodes_like_the_network(folder: Path, run: Path) -> None:
     network, crops = run_folder.load_network(run, TINY), CropDataset(folder / "val")
     data = collect(network, crops, np.arange(6), stride=1)
     learned = learn_inference.TreeWeights(
         torch.cat((network.match_weight, network.heat_weight[:, None]), 1), network.gamma
     )
     batch = crops.batch(np.arange(6))
-    for stage, tied in (("matchnet", False), ("full", True)):
-        pixels, joints = learn_inference.read_off(
-            data, learned, TINY.readout, float(network.temperature), tied
+    for stage, pairwise in (("matchnet", False), ("full", True)):
+        pixels, joints = learn_inference.decode(
+            data, learned, TINY.readout, float(network.temperature), pairwise
         )
         with torch.no_grad():
             pose = network(batch.crops, batch.frames, stage)
@@ -187,7 +188,9 @@ def test_crop_evaluation_measures_stages_groups_and_the_best_there_is(folder: Pa
     network = PoseNetwork(TINY).eval()
     network.fcn = MeanFcn()  # type: ignore[assignment]
     network.joint_depth_offset.fill_(OFFSET)
-    errors, groups = evaluate_crops.evaluate(network, CropDataset(folder / "val"), np.arange(6), size=4)
+    errors, groups = evaluate_crops.evaluate(
+        network, CropDataset(folder / "val"), np.arange(6), size=4
+    )
     summary = evaluate_crops.summarize(errors, groups)
     assert list(summary) == ["fcn", "matchnet", "full", evaluate_crops.BEST]
     assert summary["full"]["groups"]["seated"]["crops"] == 3

@@ -12,13 +12,10 @@ from depth_pose_ros.core.models.config import ConfigError
 from depth_pose_ros.core.weights import WeightsError
 from depth_pose_training.__main__ import main as run_step
 from depth_pose_training.commands import (
-    algorithm1,
     compare,
     export_weights,
-    finetune,
     import_weights,
     joint_depth_offset,
-    learn_inference,
     templates,
     train_detector,
     train_fcn,
@@ -30,11 +27,8 @@ from depth_pose_training.errors import UserError
 MODULES = {
     m.__name__.rsplit(".", 1)[1]: m
     for m in (
-        algorithm1,
         export_weights,
         compare,
-        finetune,
-        learn_inference,
         joint_depth_offset,
         templates,
         train_fcn,

@@ -1,4 +1,4 @@
-"""Learning through the inference: the structured losses, the joint model, and fine-tuning."""
+"""End-to-end training: structured losses, joint model, and fine-tuning."""
 
 from dataclasses import replace
 from itertools import product
@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from depth_pose_ros.core.models.fcn import FcnOutput
 from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_ros.core.skeleton import EDGES, INDEX, NUM_JOINTS
-from depth_pose_training.commands import finetune
+from depth_pose_training.commands.finetune import main as finetune_main
 from depth_pose_training.commands.templates import make_templates
 from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.engine.checkpoints import read, write_whole
 from depth_pose_training.learning import run_folder
 from depth_pose_training.learning.strided_matchnet import lattice_phase
+from depth_pose_training.structured import finetune
 from depth_pose_training.structured.end_to_end import (
     JointModel,
     network_weights,
@@ -39,7 +40,7 @@ WIDE = replace(TINY, window=17)
 
 
 class LearnedFcn(nn.Module):
-    """Starts as the mean figure; all its maps are parameters."""
+    """Initially the mean figure; all maps are parameters."""
 
     stride = 4
 
@@ -73,13 +74,13 @@ def joint(data: CropDataset, *parts: str) -> JointModel:
     return JointModel(network, scale, parts)
 
 
-def test_the_hinge_is_that_of_counted_configurations() -> None:
+def test_hinge_equals_enumeration_of_all_configurations() -> None:
     data = ambiguous(4, 6)
     flat = torch.randn(NUM_JOINTS + 108, generator=torch.Generator().manual_seed(2))
     unary, pair = tree_terms(data, TreeWeights.of(flat))
     free = [INDEX[k] for k in ("RightElbow", "RightWrist", "RightHand")]
     fixed = [k for k in range(NUM_JOINTS) if k not in free]
-    unary[:, fixed, 1:] = -torch.inf  # few enough to count
+    unary[:, fixed, 1:] = -torch.inf  # few configurations remain
     allowed = data.allowed.clone()
     allowed[:, fixed] = True
     data = replace(data, allowed=allowed)
@@ -101,7 +102,7 @@ def test_the_hinge_is_that_of_counted_configurations() -> None:
     assert (found >= 0).all()
 
 
-def test_the_hinge_and_its_gradient_are_eqn_9s() -> None:
+def test_hinge_and_its_gradient_equal_those_of_eqn_9() -> None:
     data = ambiguous(10, 1)
     problem = TreeProblem(data, tau=0.2, clip=False)
     w = np.random.default_rng(0).normal(size=len(problem.scale))
@@ -116,7 +117,7 @@ def test_the_hinge_and_its_gradient_are_eqn_9s() -> None:
     assert np.allclose(flat.grad.numpy(), expected, atol=1e-4)
 
 
-def test_gradients_pass_the_maximum_as_differences_say() -> None:
+def test_gradient_of_the_hinge_equals_finite_differences() -> None:
     data = ambiguous(3, 5)
     generator = torch.Generator().manual_seed(0)
     unary = torch.randn(3, NUM_JOINTS, 4, generator=generator, dtype=torch.float64)
@@ -137,7 +138,7 @@ def test_gradients_pass_the_maximum_as_differences_say() -> None:
         (("fcn", "matchnet", "w"), "hinge"),
     ],
 )
-def test_what_may_learn_learns_and_nothing_else(
+def test_only_the_selected_parts_are_trained(
     folder: Path, parts: tuple[str, ...], name: str
 ) -> None:
     data = CropDataset(folder)
@@ -163,7 +164,7 @@ def test_what_may_learn_learns_and_nothing_else(
     assert (model.weights().gamma[:, 1::2] <= 0).all()
 
 
-def test_the_temperature_goes_into_w(folder: Path) -> None:
+def test_joint_model_divides_w_by_the_temperature(folder: Path) -> None:
     data = CropDataset(folder)
     network = joint(data).network
     network.temperature.fill_(4.0)
@@ -171,7 +172,7 @@ def test_the_temperature_goes_into_w(folder: Path) -> None:
     assert torch.allclose(model.weights().flat(), network_weights(network).flat() / 4)
 
 
-def test_fine_tuning_makes_a_run_folder_and_resumes(folder: Path, tmp_path: Path) -> None:
+def test_fine_tuning_writes_a_run_folder_and_resumes(folder: Path, tmp_path: Path) -> None:
     run, out = tmp_path / "run", tmp_path / "out"
     network = PoseNetwork(TINY).eval()
     for name, part in (("checkpoint.pt", network.fcn), ("matchnet.pt", network.matchnet)):
@@ -185,9 +186,9 @@ def test_fine_tuning_makes_a_run_folder_and_resumes(folder: Path, tmp_path: Path
     command = ["--run", str(run), "--data", str(folder), "--validation", str(folder),
                "--validation-crops", "2", "--threads", "1", "--checkpoint-every", "1",
                "--batch", "2", "--steps", "2", "--device", "cpu"]  # fmt: skip
-    finetune.main([*command, "--out", str(out)])
+    finetune_main([*command, "--out", str(out)])
     assert read(out / finetune.CHECKPOINT)["step"] == 2
-    finetune.main([*command, "--out", str(out)])  # nothing is left to do
+    finetune_main([*command, "--out", str(out)])  # already complete
     assert len((out / finetune.LOG).read_text().splitlines()) == 2
 
     tuned = run_folder.load_network(out, run_folder.kept_config(out), need=finetune.ALL)
@@ -199,11 +200,10 @@ def test_fine_tuning_makes_a_run_folder_and_resumes(folder: Path, tmp_path: Path
     # Batch normalization keeps its statistics.
     assert torch.equal(tuned.fcn.stem[1].running_mean, network.fcn.stem[1].running_mean)
     with pytest.raises(run_folder.RunError, match="another folder"):
-        finetune.run(finetune.arguments().parse_args([*command, "--out", str(run)]))
+        finetune_main([*command, "--out", str(run)])
 
 
-def test_start_of_is_a_sensible_start() -> None:
-    """The ambiguous case is wrong before learning, so that what learning does shows."""
+def test_initial_weights_violate_the_margin_of_the_ambiguous_problem() -> None:
     data = ambiguous(40, 3)
     unary, pair = tree_terms(data, start_of(data))
     assert float(structured_hinge(data, unary, pair, 0.2).mean()) > 0.5
