@@ -5,7 +5,7 @@ Knows no ROS: it reads the message's fields by name (``sensor_msgs/CameraInfo``)
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.core.lens import LensError, read_lens
 
+T = TypeVar("T", np.float32, np.uint16)
 _MAX_SCALE = 8.0  # between the sizes of camera_info and image
 _NO_P = "P is empty: K is used, as if rectification left it unchanged"
 _NO_K = "K is empty: P is used, which is equal to it without distortion"
@@ -65,14 +66,14 @@ class Calibration:
     ignored_distortion: bool
     assumptions: tuple[str, ...] = ()
 
-    def rectify(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(H, W) float32 metres of the image as it came -> the same, rectified; 0 outside it."""
+    def rectify(self, depth: NDArray[T]) -> NDArray[T]:
+        """(H, W) depths of the image as it came -> the same, rectified; 0 outside it."""
         if self.undistortion is None:
             return depth
         # Nearest neighbour: interpolating across a depth edge invents surfaces that are not there.
         x, y = self.undistortion
         rectified = cv2.remap(depth, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
-        return np.asarray(rectified, dtype=np.float32)
+        return np.asarray(rectified, dtype=depth.dtype)
 
 
 def fingerprint(info: CameraInfo) -> tuple[object, ...]:

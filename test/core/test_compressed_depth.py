@@ -67,6 +67,39 @@ def test_our_png_is_one():
     np.testing.assert_array_equal(read, pixels)
 
 
+def encoded(extension: str, pixels: np.ndarray) -> bytes:
+    done, data = cv2.imencode(extension, pixels)
+    assert done
+    return data.tobytes()
+
+
+@pytest.mark.parametrize("format_", ["16UC1; png compressed ", "png", "16UC1; tiff compressed", ""])
+@pytest.mark.parametrize("extension", [".png", ".tiff"])
+def test_plain_16_bit_files_whatever_the_format_says(metres, format_, extension):
+    pixels = np.nan_to_num(metres * 1000).astype(np.uint16)
+    decoded = decode(format_, encoded(extension, pixels), 0.0005)
+    np.testing.assert_allclose(decoded, pixels * np.float32(0.0005), rtol=1e-6)
+
+
+def test_plain_tiff_of_metres(metres):
+    decoded = decode("32FC1; tiff compressed", encoded(".tiff", metres), 0.0005)
+    np.testing.assert_array_equal(decoded, np.nan_to_num(metres))
+
+
+def test_depth_scale_holds_for_16_bits_only(metres):
+    pixels = np.full((HEIGHT, WIDTH), 4000, np.uint16)
+    for code in ("png", "rvl"):
+        decoded = decode(
+            f"16UC1; compressedDepth {code}", compressed_depth(pixels, code=code), 0.00025
+        )
+        np.testing.assert_allclose(decoded, 1.0)
+    message = quantized(metres, "png")
+    np.testing.assert_array_equal(
+        decode("32FC1; compressedDepth png", message, 0.1),
+        decode("32FC1; compressedDepth png", message),
+    )
+
+
 PIXELS = np.full((HEIGHT, WIDTH), 2000, np.uint16)
 GOOD, GOOD_RVL = compressed_depth(PIXELS), compressed_depth(PIXELS, code="rvl")
 EIGHT_BIT = cv2.imencode(".png", np.zeros((HEIGHT, WIDTH), np.uint8))[1].tobytes()
@@ -92,6 +125,17 @@ BAD = {
     "color's transport": ("16UC1; png compressed ", GOOD, "not compressed depth"),
     "color": ("bgr8; jpeg compressed bgr8", GOOD, "not compressed depth"),
     "no format": ("", GOOD, "not compressed depth"),
+    "a plain JPEG": ("16UC1; jpeg compressed", JPEG, "JPEG has 8 bits"),
+    "a plain PNG of 8 bits": ("mono8; png compressed", EIGHT_BIT, "16-bit grey"),
+    "half a plain PNG": ("png", encode_png(PIXELS)[:60], "damaged"),
+    "half a TIFF": ("tiff", encoded(".tiff", PIXELS)[:100], "damaged"),
+    "a TIFF of color": (
+        "tiff",
+        encoded(".tiff", np.zeros((HEIGHT, WIDTH, 3), np.uint16)),
+        "one channel",
+    ),
+    "a TIFF of 3 x 3": ("tiff", encoded(".tiff", PIXELS[:3, :3]), "3 x 3 pixels"),
+    "a TIFF's first bytes": ("tiff", b"II*\0" + b"\xff" * 4, "damaged"),
     "tiny": ("16UC1; compressedDepth png", compressed_depth(PIXELS[:3, :3]), "3 x 3 pixels"),
     "NaN quantization": (
         "32FC1; compressedDepth png",

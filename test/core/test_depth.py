@@ -18,6 +18,15 @@ def test_millimetres_become_metres_and_zero_stays_invalid():
         assert np.count_nonzero(metres) == 2
 
 
+def test_depth_scale_is_the_unit_of_16_bit_images_only():
+    image = np.array(((0, 4000), (1, 65535)), np.uint16)
+    for encoding in ("16UC1", "mono16"):
+        metres = to_metres(image, encoding, 0.00025)
+        np.testing.assert_allclose(metres, ((0, 1.0), (0.00025, 16.38375)))
+    metres = to_metres(image.astype(np.float32), "32FC1", 0.00025)
+    np.testing.assert_array_equal(metres, image)
+
+
 def test_every_invalid_metre_becomes_zero():
     image = np.full((H, W), 1.5, np.float32)
     image[0, :5] = np.nan, np.inf, -np.inf, -1.0, 0.0

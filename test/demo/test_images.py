@@ -77,6 +77,89 @@ def test_ros_calibration_prefers_the_projection_matrix(tmp_path):
     assert read_camera_file(path).camera == Camera(80.0, 81.0, 60.0, 50.0, 128, 106)
 
 
+ECHO = """\
+A message was lost!!!
+\ttotal count change:1
+header:
+  stamp:
+    sec: 1712
+    nanosec: 5000
+  frame_id: depth_optical
+height: 212
+width: 256
+distortion_model: Brown-Conrady
+d:
+- 0.1
+- -0.05
+- 0.001
+- 0.0
+- 0.0
+- 0.0
+- 0.0
+- 0.0
+k:
+- 182.0
+- 0.0
+- 127.0
+- 0.0
+- 183.0
+- 104.5
+- 0.0
+- 0.0
+- 1.0
+r: [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+p:
+- 0.0
+- 0.0
+- 0.0
+- 0.0
+- 0.0
+- 0.0
+- 0.0
+- 0.0
+- 0.0
+- 0.0
+- 0.0
+- 0.0
+binning_x: 0
+binning_y: 0
+roi:
+  x_offset: 0
+  y_offset: 0
+  height: 0
+  width: 0
+  do_rectify: false
+---
+"""
+
+
+@pytest.mark.parametrize("text", [ECHO, ECHO.replace("\nk:", "\nK:").replace("\np:", "\nP:")])
+def test_an_echoed_camera_info_is_a_camera_file(folder, text, caplog):
+    """Of twice the size: the rules are those for messages."""
+    (folder / "camera.yaml").write_text(text)
+    assert read_camera_file(folder / "camera.yaml").camera == Camera(182, 183, 127, 104.5, 256, 212)
+    caplog.clear()
+    source = open_source(str(folder))
+    assert source.camera == CAMERA
+    assert_array_equal(next(iter(source)).depth, scene(0))
+    assert [r.getMessage().rpartition(": ")[2] for r in caplog.records] == [
+        "K is used, as if rectification left it unchanged",
+        "camera_info is for 256 x 212 pixels and is scaled to the 128 x 106 of the depth image",
+    ]
+
+
+def test_distortion_of_a_camera_file_is_undone_if_the_images_are_not_rectified(folder, caplog):
+    (folder / "camera.yaml").write_text("rectified: false\n" + ECHO[ECHO.index("height:") :])
+    rectified = next(iter(open_source(str(folder)))).depth
+    assert rectified.dtype == np.uint16 and rectified.shape == scene(0).shape
+    assert not np.array_equal(rectified, scene(0))
+    assert "model 'Brown-Conrady' with 8 coefficients" in caplog.text
+    path = folder / "camera.yaml"
+    path.write_text(path.read_text().replace("Brown-Conrady", "unheard_of"))
+    with pytest.raises(SourceError, match="the model is unknown"):
+        open_source(str(folder))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

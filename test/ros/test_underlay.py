@@ -16,6 +16,7 @@ from tf2_ros import (
     Buffer,
     ConnectivityException,
     ExtrapolationException,
+    InvalidArgumentException,
     LookupException,
     StaticTransformBroadcaster,
     TransformBroadcaster,
@@ -66,6 +67,15 @@ class TestTransforms:
         assert [t.child_frame_id for t in received[0].transforms] == ["head_a", "waist_a"]
         assert received[0].transforms[0].header.stamp.nanosec == SECOND // 2
         assert [position(t) for t in received[1].transforms] == [[0.25, -1.0, 2.0]]
+
+    def test_leading_slashes_are_taken_from_publishers_but_refused_in_lookups(self) -> None:
+        buffer = Buffer()
+        buffer.set_transform_static(transform("/map", "/camera", at=(1.0, 2.0, 3.0)), "test")
+        found = buffer.lookup_transform("map", "camera", Time())
+        assert position(found) == [1.0, 2.0, 3.0]
+        for names in (("/map", "camera"), ("map", "/camera"), ("", "camera")):
+            with pytest.raises(InvalidArgumentException):
+                buffer.lookup_transform(*names, Time())
 
     def test_message_type_is_that_of_the_distributions(self, ros: Ros) -> None:
         node = ros.node("sender")

@@ -4,13 +4,13 @@ Images are decoded here because rosbags-image ignores row padding (``step``) and
 images to 8 bits.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -175,8 +175,7 @@ def _calibration(
     camera_file: Path | None,
 ) -> Calibration:
     if camera_file is not None:
-        camera = read_camera_file(camera_file).camera
-        return Calibration(camera, undistortion=None, ignored_distortion=False)
+        return read_camera_file(camera_file).calibration(width, height)
     infos = {c.topic: c for c in reader.connections if c.msgtype == _CAMERA_INFO and c.msgcount}
     # <camera>/camera_info belongs to <camera>/<image> and <camera>/<image>/<transport>.
     for namespace in (topic.rsplit("/", 1)[0], topic.rsplit("/", 2)[0]):
@@ -186,9 +185,12 @@ def _calibration(
             continue
         info: Any = reader.deserialize(data, connection.msgtype)
         try:
-            return calibrate(info, width, height, rectified="rect" in topic)
+            calibration = calibrate(info, width, height, rectified="rect" in topic)
         except (CalibrationError, CameraError) as error:
             raise SourceError(f"{path}, {connection.topic}: {error}") from error
+        for assumption in calibration.assumptions:
+            logging.getLogger(__name__).warning("%s, %s: %s", path, connection.topic, assumption)
+        return calibration
     raise SourceError(
         f"{path} has no camera_info for {topic} (CameraInfo topics: "
         f"{', '.join(infos) or 'none'}): pass the intrinsics with --camera (make: CAMERA=...)"
@@ -201,7 +203,9 @@ def decode(message: Any) -> NDArray[np.float32]:
     Raises:
         DepthError: unsupported encoding, or fewer bytes than the header implies.
     """
-    return _decode_compressed(message) if hasattr(message, "format") else _decode_raw(message)
+    if hasattr(message, "format"):
+        return compressed_depth.decode(message.format, message.data)
+    return _decode_raw(message)
 
 
 def _decode_raw(message: Any) -> NDArray[np.float32]:
@@ -213,13 +217,3 @@ def _decode_raw(message: Any) -> NDArray[np.float32]:
         (height, width), dtype, buffer=message.data, strides=(step, dtype.itemsize)
     )
     return to_metres(image, message.encoding)
-
-
-def _decode_compressed(message: Any) -> NDArray[np.float32]:
-    if "compressedDepth" in message.format:
-        return compressed_depth.decode(message.format, message.data)
-    data = np.frombuffer(message.data, np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    if image is None or image.dtype != np.uint16 or image.ndim != 2:
-        raise DepthError(f"{message.format!r} images do not have one 16-bit channel")
-    return to_metres(image, "16UC1")

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from depth_pose_ros.core.calibration import Calibration
 from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.demo.sources.base import DepthFrame, SourceError, check_size
-from depth_pose_ros.demo.sources.camera_file import read_camera_file
+from depth_pose_ros.demo.sources.camera_file import CameraFile, read_camera_file
 
 CAMERA_FILE = "camera.yaml"
 #: Seconds for which a single image is published.
@@ -22,9 +23,13 @@ class ImageFiles:
     """16-bit PNG or TIFF files in millimetres, played in the given order at a fixed rate."""
 
     name: str
-    camera: Camera
+    calibration: Calibration
     fps: float
     paths: tuple[Path, ...]
+
+    @property
+    def camera(self) -> Camera:
+        return self.calibration.camera
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -35,6 +40,7 @@ class ImageFiles:
             if path != previous:  # a still image repeats one path
                 depth, previous = read_depth_image(path), path
                 check_size(depth, self.camera, str(path))
+                depth = self.calibration.rectify(depth)
             yield DepthFrame(i / self.fps, depth)
 
 
@@ -67,8 +73,9 @@ def open_folder(folder: Path, camera_file: Path | None) -> ImageFiles:
         raise SourceError(
             f"{folder} contains neither a rosbag2 (metadata.yaml, *.mcap, *.db3) nor *.png files"
         )
-    camera, fps = read_camera_file(_camera_file(folder, camera_file))
-    return ImageFiles(f"{len(paths)} images of {folder}", camera, fps, paths)
+    camera = read_camera_file(_camera_file(folder, camera_file))
+    name = f"{len(paths)} images of {folder}"
+    return ImageFiles(name, _calibration(camera, paths[0]), camera.fps, paths)
 
 
 def open_still(path: Path, camera_file: Path | None) -> ImageFiles:
@@ -77,9 +84,16 @@ def open_still(path: Path, camera_file: Path | None) -> ImageFiles:
     Raises:
         SourceError: no usable camera file.
     """
-    camera, fps = read_camera_file(_camera_file(path.parent, camera_file))
-    count = max(1, round(STILL_SECONDS * fps))
-    return ImageFiles(f"the still image {path}", camera, fps, (path,) * count)
+    camera = read_camera_file(_camera_file(path.parent, camera_file))
+    count = max(1, round(STILL_SECONDS * camera.fps))
+    name = f"the still image {path}"
+    return ImageFiles(name, _calibration(camera, path), camera.fps, (path,) * count)
+
+
+def _calibration(camera: CameraFile, first: Path) -> Calibration:
+    """Calibration of images of the size of the first."""
+    height, width = read_depth_image(first).shape
+    return camera.calibration(width, height)
 
 
 def _camera_file(folder: Path, given: Path | None) -> Path:

@@ -94,6 +94,11 @@ class Buffer:
             LookupException, ConnectivityException, ExtrapolationException,
             InvalidArgumentException: it is not available.
         """
+        for name in (target_frame, source_frame):
+            if not name or name.startswith("/"):
+                raise InvalidArgumentException(
+                    f"Invalid frame id '{name}': it must not be empty or start with a '/'"
+                )
         seconds = 0.0 if timeout is None else timeout.nanoseconds * 1e-9
         with self._condition:
             self._condition.wait_for(
@@ -106,7 +111,8 @@ class Buffer:
         return message
 
     def _add(self, message: TransformStamped, static: bool) -> None:
-        parent, child = message.header.frame_id, message.child_frame_id
+        # Names as in ROS 1: tf2 takes them from publishers, but not from those who ask.
+        parent, child = (n.lstrip("/") for n in (message.header.frame_id, message.child_frame_id))
         if not parent or not child or parent == child:
             raise InvalidArgumentException(
                 f'a transform needs two different frames, got "{parent}" and "{child}"'
