@@ -51,6 +51,7 @@ class CameraProcess:
             QoSProfile(depth=10),
             raw=True,
         )
+        self._number = 0
         self.sent: dict[int, float] = {}
         self.returned: dict[int, float] = {}
         self.first_skeleton = 0.0  # system time
@@ -76,7 +77,7 @@ class CameraProcess:
         """Publish until the node publishes its first person."""
         end = time.monotonic() + _WAIT
         while not self.first_skeleton and time.monotonic() < end:
-            self._publish(0)
+            self._publish()
             self._spin_until(time.monotonic() + 1 / RATE)
         if not self.first_skeleton:
             raise SystemExit(f"the node published no person within {_WAIT:g} s")
@@ -88,18 +89,20 @@ class CameraProcess:
         start = time.monotonic()
         for number in range(1, round(seconds * RATE) + 1):
             self._spin_until(start + number / RATE)
-            self.sent[number] = time.monotonic()
-            self._publish(number)
+            now = time.monotonic()
+            self.sent[self._publish()] = now
         self._spin_until(time.monotonic() + 1.0)
 
-    def _publish(self, number: int) -> None:
-        # The frame's number is the stamp, which the markers repeat.
+    def _publish(self) -> int:
+        """Publish the next frame; returns its number, which is its stamp and that of markers."""
+        self._number = number = self._number + 1
         index = number % (2 * _FRAMES)
         message = self._messages[min(index, 2 * _FRAMES - 1 - index)]
         _STAMP.pack_into(message, _STAMP_OFFSET, 1, number)
         _STAMP.pack_into(self._info, _STAMP_OFFSET, 1, number)
         self._infos.publish(bytes(self._info))
         self._images.publish(bytes(message))
+        return number
 
     def _spin_until(self, end: float) -> None:
         while (left := end - time.monotonic()) > 0:

@@ -264,7 +264,7 @@ class DepthPoseNode(LifecycleNode):
             idle=self._is_idle(),
             dropped_frames=0 if self._worker is None else self._worker.dropped,
             model=self._value("model"),
-            target_frame=self._value("target_frame"),
+            target_frame=frame_name(self._value("target_frame")),
         )
 
     def _is_idle(self) -> bool:
