@@ -18,15 +18,15 @@ $P -m depth_pose_training generate --out data/train $M --shards 96 --seed 181
 $P -m depth_pose_training generate --out data/train_b $M --shards 48 --seed 261
 $P -m depth_pose_training generate --out data/train_c $M --shards 48 --seed 281
 $P -m depth_pose_training generate --out data/train_d $M --shards 48 --seed 321
-$P -m depth_pose_training generate --out data/cut $M --shards 12 --seed 301 --config cut.yaml
+$P -m depth_pose_training generate --out data/cut $M --shards 12 --seed 301 --generator cut.yaml
 $P -m depth_pose_training generate --out data/val $M --shards 3 --seed 99 --validation
 $P -m depth_pose_training generate --out data/heads $M --shards 14 --seed 191
-$P -m depth_pose_training generate --out data/rooms $M --shards 4 --seed 221 --config rooms.yaml
-$P -m depth_pose_training generate --out data/rooms_b $M --shards 10 --seed 231 --config rooms.yaml
-$P -m depth_pose_training generate --out data/rooms_heads $M --shards 10 --seed 241 --config rooms.yaml
-$P -m depth_pose_training generate --out data/rooms_heads_b $M --shards 10 --seed 341 --config rooms.yaml
+$P -m depth_pose_training generate --out data/rooms $M --shards 4 --seed 221 --generator rooms.yaml
+$P -m depth_pose_training generate --out data/rooms_b $M --shards 10 --seed 231 --generator rooms.yaml
+$P -m depth_pose_training generate --out data/rooms_heads $M --shards 10 --seed 241 --generator rooms.yaml
+$P -m depth_pose_training generate --out data/rooms_heads_b $M --shards 10 --seed 341 --generator rooms.yaml
 $P -m depth_pose_training generate --out data/heads_b $M --shards 8 --seed 351
-$P -m depth_pose_training generate --out data/near $M --shards 8 --seed 381 --config near.yaml
+$P -m depth_pose_training generate --out data/near $M --shards 8 --seed 381 --generator near.yaml
 $P -m depth_pose_training import_weights --weights before.safetensors --run $B --detector $F
 $P -m depth_pose_training mine_negatives --detector $F/checkpoint.pt --data data/earlier --out data/negatives --frames 4000 --seed 2
 $P -m depth_pose_training mine_negatives --detector $F/checkpoint.pt --data data/rooms --out data/negatives_rooms --frames 4500 --seed 3

@@ -11,8 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from depth_pose_training.commands import generate
+from depth_pose_training.commands.generate import main
+from depth_pose_training.configs.cli import OptionsError
 from depth_pose_training.data import datasets, shards
+from depth_pose_training.data.synthetic.generate import MANIFEST
+from depth_pose_training.errors import UserError
 
 CONFIG = "people: {mocap: 0, number: [0, 1]}\nroom: {furniture: 0}\n"
 #: 7 images, in blocks of 3.
@@ -30,7 +33,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reference(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole set at once, by one process."""
     out = tmp_path_factory.mktemp("reference")
-    assert generate.main(["--out", str(out), "--config", str(config), *SET]) == 0
+    main(["--out", str(out), "--generator", str(config), *SET])
     return out
 
 
@@ -42,16 +45,14 @@ def assert_same(a: Path, b: Path) -> None:
             np.testing.assert_array_equal(getattr(shards.read(b / name), field), array)
 
 
-def test_a_set_has_as_many_images_as_asked_for(reference: Path) -> None:
+def test_set_has_the_requested_number_of_images(reference: Path) -> None:
     assert [len(shards.read(p).depth) for p in shards.list_shards(reference)] == [3, 3, 1]
-    manifest = json.loads((reference / generate.MANIFEST).read_text())
+    manifest = json.loads((reference / MANIFEST).read_text())
     assert manifest["images"] == 7
     assert manifest["config"]["people"]["mocap"] == 0
 
 
-def test_a_killed_run_resumes_to_the_same_set(
-    config: Path, reference: Path, tmp_path: Path
-) -> None:
+def test_killed_run_resumes_to_the_same_set(config: Path, reference: Path, tmp_path: Path) -> None:
     """Two processes are killed after the first block; two parts render the rest."""
     command = [
         sys.executable,
@@ -60,7 +61,7 @@ def test_a_killed_run_resumes_to_the_same_set(
         "generate",
         "--out",
         str(tmp_path),
-        "--config",
+        "--generator",
         str(config),
     ]
     with subprocess.Popen(
@@ -73,31 +74,43 @@ def test_a_killed_run_resumes_to_the_same_set(
     there = {p: p.stat().st_mtime_ns for p in tmp_path.glob("shard_*.npz")}
     assert there
     for part in ("0/2", "1/2"):
-        arguments = ["--out", str(tmp_path), "--config", str(config), *SET, "--part", part]
-        assert generate.main(arguments) == 0
+        main(["--out", str(tmp_path), "--generator", str(config), *SET, "--part", part])
     assert_same(tmp_path, reference)
     assert all(p.stat().st_mtime_ns == t for p, t in there.items())
 
 
-def test_a_folder_contains_one_set(
-    config: Path, reference: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    common = ["--out", str(reference), "--config", str(config)]
-    assert generate.main([*common, *SET[:-1], "6"]) == 2
-    assert "another seed" in capsys.readouterr().err
-    assert generate.main([*common, "--images", "9", *SET[2:]]) == 2
-    assert "not full" in capsys.readouterr().err
-    assert generate.main(["--out", str(reference), "--motion", "none.npz", *SET]) == 2
-    assert generate.main(["--out", str(reference)]) == 2
-    assert "--motion is needed" in capsys.readouterr().err
+def test_a_folder_contains_one_set(config: Path, reference: Path) -> None:
+    common = ["--out", str(reference), "--generator", str(config)]
+    with pytest.raises(UserError, match="another seed"):
+        main([*common, *SET[:-1], "6"])
+    with pytest.raises(UserError, match="not full"):
+        main([*common, "--images", "9", *SET[2:]])
+    with pytest.raises(UserError, match="another motion"):
+        main(["--out", str(reference), "--motion", "none.npz", *SET])
+    with pytest.raises(UserError, match="--motion is needed"):
+        main(["--out", str(reference)])
 
 
-def test_a_set_in_k2hgds_layout_reads_back(config: Path, tmp_path: Path) -> None:
-    arguments = ["--out", str(tmp_path), "--config", str(config), "--layout", "k2hgd",
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--part", "2/2"], "part must be i/n"),
+        (["--part", "half"], "part must be i/n"),
+        (["--size", "0"], "size must be at least 1"),
+        (["--images", "3", "--shards", "1"], "images or shards"),
+    ],
+)
+def test_wrong_options_are_errors(tmp_path: Path, options: list[str], message: str) -> None:
+    with pytest.raises(OptionsError, match=message):
+        main(["--out", str(tmp_path), *options])
+
+
+def test_set_in_k2hgd_layout_reads_back(config: Path, tmp_path: Path) -> None:
+    arguments = ["--out", str(tmp_path), "--generator", str(config), "--layout", "k2hgd",
                  "--images", "3", "--size", "2", "--validation"]  # fmt: skip
-    assert generate.main([*arguments, "--part", "1/2"]) == 0
-    assert not (tmp_path / "test_annos.txt").exists()  # not before all parts are there
-    assert generate.main(arguments) == 0
+    main([*arguments, "--part", "1/2"])
+    assert not (tmp_path / "test_annos.txt").exists()  # only after all parts
+    main(arguments)
     frames = datasets.open("k2hgd", tmp_path)
     assert len(frames) == 3
     for frame in frames:
