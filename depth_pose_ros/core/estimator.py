@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from depth_pose_ros.core import crops
 from depth_pose_ros.core.backends.backend import int8_path, make_backend
-from depth_pose_ros.core.body_plausibility import is_plausible
+from depth_pose_ros.core.body_plausibility import is_plausible, limit_bones
 from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.core.detection import Detection, combine_scores, detect, min_crop_score
 from depth_pose_ros.core.models.detector import PersonDetector, build_detector
@@ -159,7 +159,8 @@ class PoseEstimator:
         confident = output.confidence.mean(1).numpy() >= self._min_mean_confidence
         plausible = is_plausible(output.joints.numpy()) | (min_score == 0)
         (kept,) = np.nonzero((scores >= min_score) & confident & plausible)
-        joints, confidence = (t.numpy()[kept] for t in (output.joints, output.confidence))
+        joints = limit_bones(output.joints.numpy()[kept])
+        confidence = output.confidence.numpy()[kept]
         pixels = camera.project(joints).astype(np.float32)
         return [
             Pose(joints[i], pixels[i], confidence[i], float(scores[k])) for i, k in enumerate(kept)

@@ -131,7 +131,7 @@ class EstimatorOptions(Checked):
     min_person_score: float = option(
         0.5,
         "Minimum person score in [0, 1]; people with lower scores are discarded. With 0 all "
-        "detections are returned, also skeletons with implausible bone lengths.",
+        "detections are returned, whatever their bone lengths.",
         low=0.0,
         high=1.0,
         change="unconfigured",

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from depth_pose_ros.core.body_plausibility import MAX_BONE_LENGTHS, bone_lengths, is_plausible
+from depth_pose_ros.core.body_plausibility import (
+    MAX_BONE_LENGTHS,
+    bone_lengths,
+    is_plausible,
+    limit_bones,
+)
 from depth_pose_ros.core.skeleton import EDGES, INDEX, JOINTS
 from helpers.poses import standing
 
@@ -32,9 +37,23 @@ def test_foreshortened_bones_are_plausible() -> None:
     assert is_plausible(joints)
 
 
-@pytest.mark.parametrize("joint", ["LeftKnee", "RightFoot", "LeftWrist", "Head"])
-def test_one_bone_beyond_its_limit_is_not_plausible(joint: str) -> None:
+def test_three_long_bones_are_not_plausible() -> None:
     joints = standing().joints.copy()
-    joints[INDEX[joint]] += (0.0, 0.0, 1.4)
-    assert not is_plausible(joints)
+    for count, joint in enumerate(("LeftFoot", "RightFoot", "LeftHand"), start=1):
+        joints[INDEX[joint]] += (0.0, 0.0, 1.4)
+        assert is_plausible(joints) == (count < 3)
     assert is_plausible(np.stack((joints, standing().joints))).tolist() == [False, True]
+
+
+def test_long_bones_are_shortened_and_others_kept() -> None:
+    joints = standing().joints.astype(np.float64)
+    assert np.array_equal(limit_bones(joints), joints)
+    knee, foot = INDEX["LeftKnee"], INDEX["LeftFoot"]
+    joints[knee] = joints[INDEX["LeftHip"]] + (0.0, 1.4, 0.0)
+    limited = limit_bones(joints)
+    np.testing.assert_allclose(limited[knee] - limited[INDEX["LeftHip"]], (0.0, 0.66885, 0.0))
+    assert (bone_lengths(limited) <= MAX_BONE_LENGTHS + 1e-9).all()
+    others = [k for k in range(19) if k not in (knee, foot)]
+    np.testing.assert_array_equal(limited[others], joints[others])
+    wild = np.random.default_rng(0).normal(size=(5, 19, 3))
+    assert (bone_lengths(limit_bones(wild)) <= MAX_BONE_LENGTHS + 1e-9).all()
