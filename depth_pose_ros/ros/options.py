@@ -63,7 +63,9 @@ class NodeOptions(Checked):
         low=0.0,
         high=10.0,
     )
-    lazy: bool = option(True, "Process images only while at least one result has a subscriber.")
+    lazy: bool = option(
+        True, "Subscribe to the camera only while at least one result has a subscriber."
+    )
     count_tf_subscribers: bool = option(
         True,
         "Whether a subscriber of /tf counts as a subscriber for lazy. On most robots some node "
