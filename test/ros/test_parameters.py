@@ -1,5 +1,7 @@
 """The parameters of the node: defaults, constraints, changes, old names."""
 
+from dataclasses import replace
+
 import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2: `make setup` installs it")
@@ -89,8 +91,11 @@ def test_invalid_start_up_values_are_rejected(ros, capfd, name, value, error):
 
 
 def test_estimator_parameters_have_the_defaults_of_its_options(harness):
-    assert parameters.estimator_options(harness.node) == EstimatorOptions()
     assert parameters.tracker_options(harness.node) == TrackerOptions()
+    options = replace(EstimatorOptions(), min_person_score=TrackerOptions().keep_score)
+    assert parameters.estimator_options(harness.node) == options
+    harness.node.set_parameters([Parameter("tracking", value=False)])
+    assert parameters.estimator_options(harness.node) == EstimatorOptions()
 
 
 def test_parameters_have_descriptions_and_numbers_have_ranges(harness):
