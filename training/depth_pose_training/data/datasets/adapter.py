@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from depth_pose_ros.core.skeleton import FLIP_INDEX, INDEX, JOINTS, NUM_JOINTS
 from depth_pose_ros.core.body_plausibility import bone_lengths
+from depth_pose_ros.core.skeleton import FLIP_INDEX, INDEX, JOINTS, NUM_JOINTS
 from depth_pose_training.engine.checkpoints import write_text
 from depth_pose_training.errors import UserError
 

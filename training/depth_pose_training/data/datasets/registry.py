@@ -4,8 +4,9 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from depth_pose_training.configs.cli import option
 from depth_pose_training.data.datasets.base import DatasetError, LabelledFrames
 from depth_pose_training.data.datasets.itop import Itop
 from depth_pose_training.data.datasets.k2hgd import K2hgd
@@ -50,7 +51,7 @@ DATASETS: dict[str, DatasetEntry] = {
     ),
     "itop": DatasetEntry(Itop, ("view", "split", "stride"), {"split": "train"}, {"split": "test"}),
     "synthetic": DatasetEntry(
-        _synthetic, ("kind", "people", "stride", "motion", "count", "seed", "config"), {}, {}
+        _synthetic, ("kind", "people", "stride", "motion", "count", "seed", "generator"), {}, {}
     ),
 }
 
@@ -113,10 +114,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="synthetic: render frames with this motion capture instead of shards",
     )
     add("--count", type=int, help="synthetic, rendered: number of frames")
-    add("--config", type=Path, help="synthetic, rendered: YAML file of the generator")
+    add("--generator", type=Path, help="synthetic, rendered: YAML file of the generator")
 
 
-def chosen(args: argparse.Namespace) -> dict[str, Any]:
+@dataclass(frozen=True)
+class DatasetOptions:
+    """Command-line options of :func:`open` and of all datasets."""
+
+    data: Literal["utd_mhad", "k2hgd", "itop", "synthetic"] = option("dataset", "utd_mhad")
+    root: Path | None = option("folder of the dataset", None)
+    stride: int | None = option("use every n-th frame", None)
+    subjects: tuple[int, ...] = option("utd_mhad: subjects", ())
+    actions: tuple[int, ...] = option("utd_mhad: actions (default: all)", ())
+    min_consistent: int | None = option(
+        "utd_mhad: minimum number of the 20 joints that agree with the depth (default: 18)", None
+    )
+    trust: Literal["all", "consistent"] | None = option(
+        "utd_mhad: all joints of a frame, or only those that agree with the depth", None
+    )
+    split: Literal["train", "test"] | None = option("k2hgd, itop (default: test)", None)
+    scale: float | None = option("k2hgd: meters per gray level of 8-bit images", None)
+    view: Literal["side", "top"] | None = option("itop (default: side)", None)
+    kind: Literal["frames", "crops"] | None = option(
+        "synthetic shards: whole frames or crops", None
+    )
+    people: int | None = option("synthetic shards: number of people in a frame", None)
+    motion: tuple[Path, ...] = option(
+        "synthetic: render frames with this motion capture instead of shards", ()
+    )
+    count: int | None = option("synthetic, rendered: number of frames", None)
+    generator: Path | None = option("synthetic, rendered: YAML file of the generator", None)
+
+
+def chosen(options: argparse.Namespace | DatasetOptions) -> dict[str, Any]:
     """Dataset options given on a command line, without ``--seed``."""
-    names = {name for kind in DATASETS.values() for name in kind.options} - {"seed"}
-    return {k: v for k in sorted(names) if (v := getattr(args, k)) is not None}
+    names = sorted({name for kind in DATASETS.values() for name in kind.options} - {"seed"})
+    values = {name: getattr(options, name) for name in names}
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+        if value is not None and value != ()
+    }

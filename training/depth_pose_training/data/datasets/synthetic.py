@@ -95,13 +95,13 @@ class RenderedFrames(LabelledFrames):
         motion: motion-capture .npz files; their validation clips are used.
         count: number of frames.
         seed: of all random choices.
-        config: YAML file, see ``training/configs/generator.yaml``.
+        generator: YAML file, see ``training/configs/generator.yaml``.
     """
 
     name = "synthetic"
 
     def __init__(
-        self, motion: list[Path], count: int = 100, seed: int = 0, config: Path | None = None
+        self, motion: list[Path], count: int = 100, seed: int = 0, generator: Path | None = None
     ) -> None:
         # Imported here because loading the body model takes seconds.
         from depth_pose_training.data.synthetic import mocap
@@ -110,7 +110,7 @@ class RenderedFrames(LabelledFrames):
 
         try:
             clips = [c for p in motion for c in mocap.split(mocap.load_clips(p), validation=True)]
-            self._generator = Generator(clips, config=load(config))
+            self._generator = Generator(clips, config=load(generator))
         except (ValueError, OSError) as error:
             raise DatasetError(str(error)) from error
         self._seed, self._count = seed, count
