@@ -138,12 +138,12 @@ def pack(samples: list[CropSample], views: list[FrameSample]) -> Shard:
         joints[i, : len(view.joints)] = view.joints
         visible[i, : len(view.joints)] = view.visible
     return Shard(
-        np.stack([sample.depth for sample in samples]),
-        np.stack([sample.frame for sample in samples]),
-        np.stack([sample.joints for sample in samples]),
-        np.stack([sample.visible for sample in samples]),
-        np.array([sample.mode for sample in samples]),
-        np.array([sample.removed for sample in samples]),
+        np.array([s.depth for s in samples], np.int16).reshape(-1, crops.HEIGHT, crops.WIDTH),
+        np.array([s.frame for s in samples], np.float32).reshape(-1, 4),
+        np.array([s.joints for s in samples], np.float32).reshape(-1, NUM_JOINTS, 3),
+        np.array([s.visible for s in samples], np.uint8).reshape(-1, NUM_JOINTS),
+        np.array([s.mode for s in samples], np.str_),
+        np.array([s.removed for s in samples], bool),
         depth,
         camera,
         joints,
