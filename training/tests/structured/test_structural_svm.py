@@ -1,4 +1,4 @@
-"""The structural SVM, CCCP, and the field that competes with them."""
+"""The structural SVM, CCCP, and the CRF."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -27,7 +27,7 @@ FREE = Bounds(np.full(6, -np.inf), np.full(6, np.inf))
 
 
 class Pieces:
-    """P = sum of maxima of a few known linear functions."""
+    """P = sum of maxima of known linear functions."""
 
     def __init__(self, seed: int, groups: int = 8, pieces: int = 5, size: int = 6) -> None:
         rng = np.random.default_rng(seed)
@@ -41,7 +41,7 @@ class Pieces:
 
 
 @pytest.mark.parametrize(("c", "expected"), [(0.3, 0.3), (5.0, 1.0)])
-def test_a_hinge_in_one_dimension_has_its_known_optimum(c: float, expected: float) -> None:
+def test_hinge_in_one_dimension_has_the_known_optimum(c: float, expected: float) -> None:
     def hinge(w):  # max(0, 1 - w)
         short = w[0] < 1
         return np.array([max(0.0, 1 - w[0])]), np.array([[-1.0 if short else 0.0]])
@@ -53,7 +53,7 @@ def test_a_hinge_in_one_dimension_has_its_known_optimum(c: float, expected: floa
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_cutting_planes_reach_the_optimum_of_the_whole_programme(seed: int) -> None:
+def test_cutting_planes_reach_the_optimum_of_the_full_quadratic_program(seed: int) -> None:
     pieces, v = Pieces(seed), np.random.default_rng(seed + 10).normal(size=6)
     bounds = Bounds(FREE.lower, np.where(np.arange(6) % 2, 0.0, np.inf))
     whole = Cuts()
@@ -68,10 +68,10 @@ def test_cutting_planes_reach_the_optimum_of_the_whole_programme(seed: int) -> N
     assert found.objective == pytest.approx(optimum, abs=1e-6)
     assert np.allclose(found.w, w, atol=1e-3)
     assert (found.w[1::2] <= 0).all()
-    assert (w[1::2] > -1e-6).any()  # the bounds matter here
+    assert (w[1::2] > -1e-6).any()  # a bound is active
 
 
-def test_no_neighbour_of_the_solution_is_better() -> None:
+def test_solution_is_a_local_minimum() -> None:
     pieces, v = Pieces(3), np.ones(6)
     found = minimize(pieces, v, 0.5, np.zeros(6), FREE, Cuts(), tolerance=1e-9)
     rng = np.random.default_rng(0)
@@ -80,7 +80,7 @@ def test_no_neighbour_of_the_solution_is_better() -> None:
         assert 0.5 * w @ w + 0.5 * (pieces(w)[0].sum() - v @ w) >= found.objective - 1e-9
 
 
-def test_the_gap_bounds_the_distance_to_the_optimum_and_shrinks() -> None:
+def test_gap_decreases_and_bounds_the_distance_to_the_optimum() -> None:
     pieces, v, gaps, values = Pieces(4), np.zeros(6), [], []
 
     def report(value: float, gap: float) -> None:
@@ -94,7 +94,7 @@ def test_the_gap_bounds_the_distance_to_the_optimum_and_shrinks() -> None:
     assert gaps[-1] < 1e-6
 
 
-def test_dropping_slack_cuts_still_reaches_the_optimum() -> None:
+def test_dropping_idle_cuts_does_not_change_the_optimum() -> None:
     pieces, v = Pieces(5, groups=12, pieces=20), np.zeros(6)
     free = minimize(pieces, v, 1.0, np.zeros(6), FREE, Cuts(), tolerance=1e-7, patience=999)
     cuts = Cuts()
@@ -103,7 +103,7 @@ def test_dropping_slack_cuts_still_reaches_the_optimum() -> None:
     assert len(cuts.offsets) < 12 * few.calls
 
 
-def test_boxes_overlap_as_counted_pixel_by_pixel() -> None:
+def test_box_iou_equals_counted_pixels() -> None:
     rng = np.random.default_rng(0)
     grid = np.stack(np.meshgrid(np.arange(300), np.arange(300)), -1) / 10 - 10 + 0.05
     for a, b in rng.uniform(0, 10, (20, 2, 2)):
@@ -112,14 +112,14 @@ def test_boxes_overlap_as_counted_pixel_by_pixel() -> None:
         assert float(box_iou(torch.tensor(a), torch.tensor(b))) == pytest.approx(counted, abs=0.02)
 
 
-def test_consistent_proposals_match_or_are_the_nearest_or_are_free() -> None:
+def test_consistent_proposals_are_matches_or_nearest_or_all() -> None:
     grid = torch.tensor([(x, y) for y in range(5) for x in range(5)]) * 3
     pixels = grid.expand(1, 4, 25, 2)
     truth = torch.tensor([[[6.0, 6.0], [18.0, 6.0], [40.0, 40.0], [6.0, 6.0]]])
     allowed, asked = consistent(pixels, truth, torch.tensor([[1.0, 1.0, 1.0, 0.0]]))
     assert torch.equal(allowed[:, 0], match_labels(pixels, truth)[:, 0])
     assert allowed[0, 0].sum() == 5  # 3 px off along one axis: IoU 0.54; along both: 0.32
-    assert allowed[0, 1].nonzero().tolist() == [[14]]  # (12, 6): touches, but does not match
+    assert allowed[0, 1].nonzero().tolist() == [[14]]  # (12, 6): overlaps without a match
     assert allowed[0, 2:].all()
     assert asked.tolist() == [[True, True, False, False]]
 
@@ -129,7 +129,7 @@ def share_right(data: TreeData, weights: TreeWeights) -> float:
     return float(data.allowed.gather(2, choice[..., None])[..., 0].all(1).float().mean())
 
 
-def test_features_of_a_configuration_add_up_to_its_score() -> None:
+def test_features_times_weights_equal_the_score() -> None:
     data, generator = ambiguous(6, 0), torch.Generator().manual_seed(1)
     flat = torch.randn(NUM_JOINTS + 108, generator=generator)
     choice = torch.randint(4, (6, NUM_JOINTS), generator=generator)
@@ -140,7 +140,7 @@ def test_features_of_a_configuration_add_up_to_its_score() -> None:
     assert torch.allclose(feature_sum(data, choice) @ flat, score, atol=1e-4)
 
 
-def test_augmented_and_completed_are_maxima_with_their_gradients() -> None:
+def test_augmented_and_completed_return_maxima_and_subgradients() -> None:
     data = ambiguous(10, 1)
     problem = TreeProblem(data, tau=0.2, clip=True, groups=3)
     rng = np.random.default_rng(0)
@@ -162,19 +162,19 @@ def test_augmented_and_completed_are_maxima_with_their_gradients() -> None:
         assert problem.completed(other)[0] >= completed + slope @ (other - w) - 1e-6
 
 
-def test_the_decomposable_loss_is_never_below_the_printed_one() -> None:
+def test_decomposable_loss_is_an_upper_bound_of_eqn_8() -> None:
     data, tau = ambiguous(20, 2), 0.2
     choice = torch.randint(4, (20, NUM_JOINTS), generator=torch.Generator().manual_seed(0))
     at = data.pixels.gather(2, choice[..., None, None].expand(-1, -1, 1, 2))[:, :, 0]
     mean_squared = ((at - data.truth_pixels) / 10).square().sum(-1).mean(1)
     printed = (mean_squared > tau).float()
-    for clip, least in ((False, printed), (True, torch.zeros(20))):
+    for clip, minimum in ((False, printed), (True, torch.zeros(20))):
         loss = configuration_loss(data, tau, clip).gather(2, choice[..., None]).sum((1, 2))
-        assert (loss >= least - 1e-6).all()
+        assert (loss >= minimum - 1e-6).all()
     assert (loss <= 1 + 1e-6).all()
 
 
-def test_cccp_never_raises_the_objective_of_eqn_9() -> None:
+def test_cccp_does_not_increase_the_objective_of_eqn_9() -> None:
     data = ambiguous(30, 3)
     problem = TreeProblem(data, tau=0.2, clip=False, groups=5)
     c, entries = 20.0, []
@@ -194,7 +194,7 @@ def test_cccp_never_raises_the_objective_of_eqn_9() -> None:
     assert any("gap" in entry for entry in entries)
 
 
-def test_the_start_is_scaled_to_the_length_that_suits_it() -> None:
+def test_best_length_scales_w_and_lowers_the_objective() -> None:
     problem = TreeProblem(ambiguous(20, 3), tau=0.2, clip=True)
     start = 100 * problem.scaled(start_of(ambiguous(1, 0)))
     found = best_length(problem, 20.0, start)
@@ -203,17 +203,17 @@ def test_the_start_is_scaled_to_the_length_that_suits_it() -> None:
     assert objective(problem, 20.0, found) < objective(problem, 20.0, start)
 
 
-def without_pairs(weights: TreeWeights) -> TreeWeights:
+def without_pairwise(weights: TreeWeights) -> TreeWeights:
     return TreeWeights(weights.unary, torch.zeros_like(weights.gamma))
 
 
-def test_bones_resolve_what_appearance_cannot() -> None:
+def test_pairwise_terms_resolve_ambiguous_appearance() -> None:
     data, held_out = ambiguous(60, 4), ambiguous(200, 5)
     problem = TreeProblem(data, tau=0.2, clip=True)
     result = cccp(problem, 60.0, problem.scaled(start_of(data)), rounds=2, tolerance=1e-2)
     full = problem.unscaled(result.w)
 
-    # The same learner, without Gamma's terms.
+    # The same learner without pairwise terms.
     flat = replace(data, points=torch.zeros_like(data.points), anchors=0 * data.anchors)
     alone = TreeProblem(flat, tau=0.2, clip=True)
     unary = alone.unscaled(
@@ -221,13 +221,13 @@ def test_bones_resolve_what_appearance_cannot() -> None:
     )
 
     assert share_right(held_out, full) > 0.97
-    assert share_right(held_out, without_pairs(unary)) < 0.7
+    assert share_right(held_out, without_pairwise(unary)) < 0.7
     assert problem.wrong(result.w) < 0.03
     assert (full.gamma[:, 1::2] <= 0).all()
 
 
 @pytest.mark.parametrize("objective", ["likelihood", "expectation"])
-def test_the_field_resolves_it_too(objective: crf.Objective) -> None:
+def test_crf_resolves_ambiguous_appearance(objective: crf.Objective) -> None:
     data, held_out = ambiguous(60, 4), ambiguous(200, 5)
     losses: list[float] = []
     settings = crf.CrfSettings(objective, steps=150, rate=0.2, decay=1e-4)
@@ -237,9 +237,9 @@ def test_the_field_resolves_it_too(objective: crf.Objective) -> None:
     assert (weights.gamma[:, 1::2] <= 0).all()
 
 
-def test_the_likelihood_is_that_of_counted_configurations() -> None:
+def test_likelihood_equals_enumeration_of_all_configurations() -> None:
     data = ambiguous(3, 6)
-    # Only parts near the hand have a choice: few enough to count.
+    # Only parts near the hand have several proposals: few configurations.
     flat = 0.5 * torch.randn(NUM_JOINTS + 108, generator=torch.Generator().manual_seed(2))
     unary, pair = tree_terms(data, TreeWeights.of(flat))
     free = [INDEX[k] for k in ("RightElbow", "RightWrist", "RightHand")]
@@ -261,6 +261,6 @@ def test_the_likelihood_is_that_of_counted_configurations() -> None:
     assert torch.allclose(found, expected, atol=1e-4)
 
 
-def test_an_unknown_objective_is_refused() -> None:
+def test_unknown_objective_is_an_error() -> None:
     with pytest.raises(ValueError, match="objective must be one of"):
         crf.CrfSettings("best")  # type: ignore[arg-type]

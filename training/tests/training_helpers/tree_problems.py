@@ -26,7 +26,7 @@ def ambiguous(count: int, seed: int) -> TreeData:
     right = torch.randint(1, 3, (count, NUM_JOINTS), generator=rng)
     features.scatter_(2, right[..., None, None], 1.0)
     features[:, hand, 1:3] = 1.0
-    # The hand is where the wrist is; other bones say nothing.
+    # The correct hand proposal is the one at the wrist.
     right[:, hand] = right[:, wrist]
     truth = pixels.gather(2, right[..., None, None].expand(-1, -1, 1, 2))[:, :, 0]
     joints = points.gather(2, right[..., None, None].expand(-1, -1, 1, 3))[:, :, 0]
