@@ -1,11 +1,11 @@
-"""Proposals against the truth: boxes of a fixed size and their overlap (Sect. 3.1 and 4)."""
+"""Boxes of a fixed size around proposals and true joints, and their overlap (Sect. 3.1 and 4)."""
 
 import torch
 from torch import Tensor
 
 #: Side of a proposal's box, pixels (w and h of [x, y, w, h, k]).
 BOX = 10.0
-#: Least overlap with the true box that counts as a match.
+#: Minimum IoU with the true box of a match.
 MATCH_IOU = 0.5
 
 
@@ -21,18 +21,18 @@ def match_labels(pixels: Tensor, truth: Tensor) -> Tensor:
 
 
 def consistent(pixels: Tensor, truth: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Which proposals a true configuration may be made of (the latent variable of Eqn. 9).
+    """Proposals that agree with the true joints (the latent variable of Eqn. 9).
 
-    A part's are those that match the true box; where none does but some touch it, the nearest one.
-    A part that cannot be asked for, or whose proposals all miss the true box, is free.
+    These are the proposals that match the true box, or the nearest one if some overlap it without a
+    match.  All proposals of a part agree if its joint is unknown or no proposal overlaps its box.
 
     Args:
         pixels: (B, K, n, 2) proposals.
         truth: (B, K, 2) true pixels.
-        weight: (B, K), 0 where a joint cannot be asked for.
+        weight: (B, K), 0 for unknown joints.
 
     Returns:
-        (B, K, n) bool, at least one per part; (B, K) bool, the parts that are asked for.
+        (B, K, n) bool, at least one per part; (B, K) bool, the supervised parts.
     """
     iou = box_iou(pixels.to(truth.dtype), truth[:, :, None])
     nearest = torch.nn.functional.one_hot(
@@ -40,5 +40,5 @@ def consistent(pixels: Tensor, truth: Tensor, weight: Tensor) -> tuple[Tensor, T
     ).bool()
     match = iou > MATCH_IOU
     allowed = torch.where(match.any(-1, keepdim=True), match, nearest)
-    asked = (weight > 0) & (iou > 0).any(-1)
-    return allowed | ~asked[..., None], asked
+    supervised = (weight > 0) & (iou > 0).any(-1)
+    return allowed | ~supervised[..., None], supervised

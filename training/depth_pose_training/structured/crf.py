@@ -60,20 +60,20 @@ class CrfSettings:
 
 
 def negative_log_likelihood(data: TreeData, unary: Tensor, pairwise: Tensor | None) -> Tensor:
-    """(L,) -log p(g agrees with the true joints), divided by the number of asked parts."""
+    """(L,) -log p(g agrees with the true joints), per supervised part."""
     allowed = unary.masked_fill(~data.allowed, -torch.inf)
     if pairwise is None:
         gap = unary.logsumexp(-1).sum(1) - allowed.logsumexp(-1).sum(1)
     else:
         gap = sum_product(unary, pairwise, EDGES)[0] - sum_product(allowed, pairwise, EDGES)[0]
-    return gap / data.asked.sum(1).clamp(min=1)
+    return gap / data.supervised.sum(1).clamp(min=1)
 
 
 def expectation_loss(data: TreeData, unary: Tensor, pairwise: Tensor | None) -> Tensor:
     """(L,) saturating error of the expected joints, in the image plus in space."""
     share = proposal_weights(unary, pairwise, "marginals")
     pixels, joints = weighted_mean(share, data.pixels), weighted_mean(share, data.points)
-    weight = data.weight * data.asked
+    weight = data.weight * data.supervised
     wrong = _saturating((pixels - data.truth_pixels) * METRES_PER_PIXEL) + _saturating(
         joints - data.truth_joints
     )

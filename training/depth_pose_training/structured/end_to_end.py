@@ -125,7 +125,7 @@ def structured_loss(output: JointOutput, name: LossName, tau: float) -> Tensor:
     unary, pairwise = tree_terms(output.data, output.weights)
     if name == "hinge":
         # Per part, like the other losses and Eqn. 6 and 7.
-        parts = output.data.asked.sum(1).clamp(min=1)
+        parts = output.data.supervised.sum(1).clamp(min=1)
         return (structured_hinge(output.data, unary, pairwise, tau) / parts).mean()
     loss_of = negative_log_likelihood if name == "likelihood" else expectation_loss
     return loss_of(output.data, unary, pairwise).mean()

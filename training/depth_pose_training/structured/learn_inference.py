@@ -84,7 +84,7 @@ def initial_weights(data: TreeData, config: ModelConfig, strength: float) -> Tre
     anchors = gather_proposals(data.anchors, nearest[:, EDGE_PARENTS])
     gamma = torch.zeros(len(EDGES), 6)
     for e, edge in enumerate(EDGES):
-        known = data.asked[:, edge.parent] & data.asked[:, edge.child]
+        known = data.supervised[:, edge.parent] & data.supervised[:, edge.child]
         bone = (points[:, edge.child] - anchors[:, e])[known]
         if len(bone) > 1:
             variance = bone.var(0) + 1e-4

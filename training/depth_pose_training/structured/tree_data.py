@@ -12,7 +12,6 @@ from tqdm import tqdm
 from depth_pose_ros.core.models.fcn import FcnOutput
 from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_ros.core.models.proposals import Proposals
-from depth_pose_ros.core.skeleton import INDEX
 from depth_pose_training.data.batches import Batch, CropDataset
 from depth_pose_training.data.loader import to_device
 from depth_pose_training.learning.boxes import consistent
@@ -33,9 +32,8 @@ class TreeData:
         truth_joints: (L, 19, 3) meters.
         allowed: (L, 19, n) bool, proposals that agree with the true joint
             (:func:`depth_pose_training.learning.boxes.consistent`).
-        asked: (L, 19) bool, parts with a known joint and a proposal near it.
+        supervised: (L, 19) bool, parts with a known joint and a proposal near it.
         weight: (L, 19), 0 for unknown joints.
-        torso: (L,) pixels, Neck to the middle of the hips.
     """
 
     features: Tensor
@@ -45,9 +43,8 @@ class TreeData:
     truth_pixels: Tensor
     truth_joints: Tensor
     allowed: Tensor
-    asked: Tensor
+    supervised: Tensor
     weight: Tensor
-    torso: Tensor
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -90,9 +87,7 @@ def tree_data(
     if network.heat_weight is not None:
         heat = network.heat_features(output, proposals)
         features = torch.cat((features, heat[..., None]), dim=-1)
-    allowed, asked = consistent(proposals.pixels, batch.pixels, batch.weight)
-    p = batch.pixels
-    hips = (p[:, INDEX["RightHip"]] + p[:, INDEX["LeftHip"]]) / 2
+    allowed, supervised = consistent(proposals.pixels, batch.pixels, batch.weight)
     return TreeData(
         features - features.mean(2, keepdim=True),
         proposals.pixels.float(),
@@ -101,9 +96,8 @@ def tree_data(
         batch.pixels,
         batch.joints,
         allowed,
-        asked,
+        supervised,
         batch.weight,
-        (p[:, INDEX["Neck"]] - hips).norm(dim=-1),
     )
 
 

@@ -91,14 +91,14 @@ def configuration_loss(data: TreeData, tau: float, clip: bool) -> Tensor:
 
     The paper gives no unit of tau = 0.2.  Here errors are in box sides (10 px), so that tau
     corresponds to 4.5 px.  In torso diameters no configuration within the windows would exceed tau.
-    Parts that are not asked for have no loss.
+    Unsupervised parts have no loss.
     """
     off = (data.pixels - data.truth_pixels[:, :, None]) / BOX
     loss = off.square().sum(-1) / tau
     if clip:
         loss = loss.clamp(max=1)
-    asked = data.asked.to(loss.dtype)
-    return loss * (asked / asked.sum(1, keepdim=True).clamp(min=1))[..., None]
+    supervised = data.supervised.to(loss.dtype)
+    return loss * (supervised / supervised.sum(1, keepdim=True).clamp(min=1))[..., None]
 
 
 class TreeProblem:

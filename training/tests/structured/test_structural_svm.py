@@ -116,12 +116,12 @@ def test_consistent_proposals_are_matches_or_nearest_or_all() -> None:
     grid = torch.tensor([(x, y) for y in range(5) for x in range(5)]) * 3
     pixels = grid.expand(1, 4, 25, 2)
     truth = torch.tensor([[[6.0, 6.0], [18.0, 6.0], [40.0, 40.0], [6.0, 6.0]]])
-    allowed, asked = consistent(pixels, truth, torch.tensor([[1.0, 1.0, 1.0, 0.0]]))
+    allowed, supervised = consistent(pixels, truth, torch.tensor([[1.0, 1.0, 1.0, 0.0]]))
     assert torch.equal(allowed[:, 0], match_labels(pixels, truth)[:, 0])
     assert allowed[0, 0].sum() == 5  # 3 px off along one axis: IoU 0.54; along both: 0.32
     assert allowed[0, 1].nonzero().tolist() == [[14]]  # (12, 6): overlaps without a match
     assert allowed[0, 2:].all()
-    assert asked.tolist() == [[True, True, False, False]]
+    assert supervised.tolist() == [[True, True, False, False]]
 
 
 def share_right(data: TreeData, weights: TreeWeights) -> float:
@@ -256,7 +256,7 @@ def test_likelihood_equals_enumeration_of_all_configurations() -> None:
         score = feature_sum(data, choice) @ flat
         total += score.exp()
         agreeing += score.exp() * allowed.gather(2, choice[..., None])[..., 0].all(1)
-    expected = -(agreeing / total).log() / data.asked.sum(1)
+    expected = -(agreeing / total).log() / data.supervised.sum(1)
     found = crf.negative_log_likelihood(data, unary, pair)
     assert torch.allclose(found, expected, atol=1e-4)
 

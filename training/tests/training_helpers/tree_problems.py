@@ -31,10 +31,9 @@ def ambiguous(count: int, seed: int) -> TreeData:
     truth = pixels.gather(2, right[..., None, None].expand(-1, -1, 1, 2))[:, :, 0]
     joints = points.gather(2, right[..., None, None].expand(-1, -1, 1, 3))[:, :, 0]
     weight = torch.ones(count, NUM_JOINTS)
-    allowed, asked = consistent(pixels, truth, weight)
+    allowed, supervised = consistent(pixels, truth, weight)
     anchors = points[:, [e.parent for e in EDGES]]
-    torso = torch.full((count,), 45.0)
-    return TreeData(features, pixels, points, anchors, truth, joints, allowed, asked, weight, torso)
+    return TreeData(features, pixels, points, anchors, truth, joints, allowed, supervised, weight)
 
 
 def start_of(data: TreeData) -> TreeWeights:
