@@ -55,14 +55,14 @@ $P -m depth_pose_training train_matchnet --run $R --data $T $V --precision fp32 
 $P -m depth_pose_training learn_inference --run $R --data $T $V --crops 2000 --validation-crops 300 --learners likelihood expectation
 
 # The person classifier; the detector does not change.
-$P -m depth_pose_training train_person_classifier --run $R --detector $F/checkpoint.pt --data data/heads data/rooms_heads --people data/utd_third $V --frames 7000 --half 0.65
+$P -m depth_pose_training train_person_classifier --run $R --detector $F/checkpoint.pt --data data/heads data/rooms_heads --people data/utd_third $V --frames 7000 --score-threshold 0.65
 $P -m depth_pose_training export_weights --run $R --detector $F/checkpoint.pt --out compact.safetensors
 $P -m depth_pose_training evaluate_confidence --data data/val --weights compact.safetensors --fit models/compact.safetensors
 $P -m depth_pose_training quantize --data data/train --validation data/val
 
 # The person classifier again, on more frames, with the int8 FCN.
 $P -m depth_pose_training train_person_classifier --run $R --detector $F/checkpoint.pt --data data/heads data/heads_b data/rooms_heads data/rooms_heads_b --people data/utd_third $V \
-    --frames 12000 --int8 models/compact.int8.xml --half 0.35
+    --frames 12000 --int8 models/compact.int8.xml --score-threshold 0.35
 
 # The detector, with people nearer than a metre.
 OMP_NUM_THREADS=1 .venv/bin/torchrun --nproc-per-node 2 -m -- depth_pose_training train_detector --out runs/near $V --data data/train_d data/rooms data/near \

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from depth_pose_ros.core.estimator import PoseEstimator
 from depth_pose_training.configs.cli import option, parse
 from depth_pose_training.configs.groups import CommonOptions
+from depth_pose_training.data.datasets.real_scenes import read_scenes
 from depth_pose_training.errors import UserError
 from depth_pose_training.evaluation import real_scenes
 from depth_pose_training.evaluation.report import write_json
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     options: dict[str, Any] = {"device": "cpu", "threads": args.threads}
     options |= {k: yaml.safe_load(v) for k, _, v in (o.partition("=") for o in args.options)}
-    frames = list(real_scenes.read_scenes(args.root, args.split))
+    frames = list(read_scenes(args.root, args.split))
     try:
         estimator = PoseEstimator.from_pretrained(args.model, **options)
     except (ValueError, TypeError) as error:

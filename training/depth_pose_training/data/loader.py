@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from itertools import count
-from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,37 +16,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from depth_pose_training.data.batches import Batch, CropDataset
 from depth_pose_training.engine.distributed import Distributed
+from depth_pose_training.engine.loader import SamplerState
 from depth_pose_training.errors import UserError
 
-B_co = TypeVar("B_co", covariant=True)
-D = TypeVar("D")
 _PARTNERS = 2  # other crops that provide the background and a second person
-#: Position of a loader, in a checkpoint.
-SamplerState = dict[str, int]
 
 
 class LoaderError(UserError):
     """The data is too small for a batch."""
-
-
-class Loader(Protocol[B_co]):
-    """Endless batches for :func:`depth_pose_training.engine.loop.fit`."""
-
-    def start(
-        self, state: Mapping[str, int] | None, step: int
-    ) -> Iterator[tuple[B_co, SamplerState]]:
-        """Batches, each with the state after it.
-
-        Args:
-            state: from a checkpoint; None for a new run, or an old checkpoint without one.
-            step: number of steps done.
-        """
-
-
-def to_device(batch: D, device: torch.device) -> D:
-    """Copy a dataclass of tensors to a device."""
-    values = (getattr(batch, f.name) for f in fields(batch))  # type: ignore[arg-type]
-    return type(batch)(*(v.to(device, non_blocking=True) for v in values))
 
 
 def join(parts: list[Batch]) -> Batch:

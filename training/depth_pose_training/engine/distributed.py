@@ -3,7 +3,7 @@
 torch's own DistributedDataParallel, started by torchrun: it needs nothing installed beside torch
 (Lightning Fabric, the alternative, brings ten packages), and every process runs the same command:
 
-    torchrun --nproc-per-node 8 -m -- depth_pose_training.commands.train_fcn ...
+    torchrun --nproc-per-node 8 -m -- depth_pose_training.learning.train_fcn ...
 
 A batch's size is that of all processes together, and losses are normalized over all of them, so the
 number of processes changes the speed and not the result.  One thing excepted: batch normalization

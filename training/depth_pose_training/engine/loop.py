@@ -1,4 +1,4 @@
-"""The loop that every network is trained by, on one processor or on many GPUs and machines."""
+"""Training loop for all networks: one CPU, or many GPUs and machines."""
 
 import time
 from argparse import ArgumentParser
@@ -12,29 +12,29 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from tqdm import tqdm
 
-from depth_pose_training.data.loader import Loader, to_device
-from depth_pose_training.engine import distributed as teams
+from depth_pose_training.engine import distributed as processes
 from depth_pose_training.engine.checkpoints import CheckpointError, Files
 from depth_pose_training.engine.distributed import Distributed, Precision
+from depth_pose_training.engine.loader import Loader, to_device
 from depth_pose_training.engine.schedule import one_cycle, set_rate
 from depth_pose_training.engine.tensorboard import Image, TensorBoardLogger
 from depth_pose_training.errors import UserError
 
 B = TypeVar("B")
-#: Longest gradient, all parameters together.
+#: Maximum norm of the gradient of all parameters.
 _CLIP = 5.0
 
 
 class TrainingError(UserError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """How long and how fast.
+    """Length and speed of training.
 
     Attributes:
-        steps: in all.
+        steps: in total.
         every: steps between checkpoints, which are validated.
         rate: highest learning rate.
         precision: of the network's forward pass; only "fp16" needs its loss scaled.
@@ -83,7 +83,7 @@ def add_arguments(
     parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument("--checkpoint-every", type=int, default=every, help="steps")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches")
-    teams.add_arguments(parser, precision)
+    processes.add_arguments(parser, precision)
 
 
 def fit(
@@ -135,7 +135,7 @@ def fit(
             running += loss.detach()
             bar.update()
             if step % plan.every == 0 or step == last:
-                mean = float(teams.average(running)) / (step - since)
+                mean = float(processes.average(running)) / (step - since)
                 if not mean < float("inf"):
                     raise TrainingError(
                         f"the loss is {mean} after {step} steps: try a lower rate, or fp32"

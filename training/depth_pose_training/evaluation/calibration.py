@@ -60,7 +60,7 @@ def reliability(confidence: Array, right: NDArray[np.bool_]) -> Reliability:
 
 
 def calibrate(confidence: Array, calibration: Array) -> Array:
-    """(N, 19) by (19, 2); :func:`depth_pose_ros.core.models.decode.calibrate_confidence` in numpy."""
+    """NumPy version of :func:`depth_pose_ros.core.models.decode.calibrate_confidence`."""
     z = logit(np.clip(confidence, CONFIDENCE_EPS, 1 - CONFIDENCE_EPS))
     result: Array = expit(calibration[:, 0] * z + calibration[:, 1])
     return result

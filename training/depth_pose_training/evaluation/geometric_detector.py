@@ -16,8 +16,8 @@ from sklearn.naive_bayes import GaussianNB
 from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.core.detection import SPINE_TO_SURFACE, Detection, resize_depth
 from depth_pose_training.data.datasets import LabelledFrame
+from depth_pose_training.data.people import match_people, torso_centre
 from depth_pose_training.errors import UserError
-from depth_pose_training.evaluation.predictions import matches, place
 
 Array = NDArray[np.float64]
 
@@ -45,10 +45,10 @@ class GeometricDetector:
     def __init__(self, frames: Iterable[LabelledFrame]) -> None:
         rows, people = [], []
         for frame in frames:
-            there = np.array([place(j) for j in frame.joints])
+            there = np.array([torso_centre(j) for j in frame.joints])
             found, sizes = _measure(frame.depth, frame.camera)
             rows.append(sizes)
-            people.append(matches(found, there) >= 0)
+            people.append(match_people(found, there) >= 0)
         labels = np.concatenate(people or [np.zeros(0, bool)])
         if labels.all() or not labels.any():
             raise UserError("to learn sizes from, frames with people and with other things needed")

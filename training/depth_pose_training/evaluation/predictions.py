@@ -11,13 +11,11 @@ from tqdm import tqdm
 
 from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.core.pose import Pose
-from depth_pose_ros.core.skeleton import INDEX, NUM_JOINTS
+from depth_pose_ros.core.skeleton import NUM_JOINTS
 from depth_pose_training.data.datasets.base import LabelledFrame
+from depth_pose_training.data.people import match_people, torso_centre
 
 Array = NDArray[np.float64]
-#: A find so far from a person, metres, is not that person.
-SAME_PLACE = 0.5
-_TORSO = [INDEX[k] for k in ("UpperSpine", "MiddleSpine", "DownSpine", "LeftHip", "RightHip")]
 
 
 class Estimator(Protocol):
@@ -140,14 +138,16 @@ def _estimate(estimator: Estimator, frame: LabelledFrame, into: _Collected) -> N
     poses = estimator.estimate(frame.depth, frame.camera)
     into.seconds.append(time.perf_counter() - start)
     into.people.append(len(poses))
-    places = np.array([place(j) for j in frame.joints]).reshape(-1, 3)
+    places = np.array([torso_centre(j) for j in frame.joints]).reshape(-1, 3)
     asked = frame.counted
     labelled = bool(asked.any())  # then the first person is the labelled one
     if labelled and not np.isfinite(places[0]).all():  # labelled in the image only
         match = np.zeros(len(poses), int) - 1
         match[:1] = 0
     else:
-        match = matches(np.array([place(p.joints) for p in poses]).reshape(-1, 3), places)
+        match = match_people(
+            np.array([torso_centre(p.joints) for p in poses]).reshape(-1, 3), places
+        )
     into.counts.append(
         (int(asked.sum()), int(asked[match[match >= 0]].sum()), int((match < 0).sum()))
     )
@@ -161,33 +161,3 @@ def _estimate(estimator: Estimator, frame: LabelledFrame, into: _Collected) -> N
     else:
         into.joints.append(np.full((NUM_JOINTS, 3), np.nan))
         into.pixels.append(np.full((NUM_JOINTS, 2), np.nan))
-
-
-def matches(found: Array, people: Array) -> NDArray[np.int64]:
-    """Who each find is: pairs by growing distance, at most :data:`SAME_PLACE` apart.
-
-    Args:
-        found: (N, 3) metres.
-        people: (P, 3) metres, NaN for nobody.
-
-    Returns:
-        (N,) indices of people, -1 for a find where nobody is.
-    """
-    who = np.full(len(found), -1, dtype=np.int64)
-    if not len(found) or not len(people):
-        return who
-    distance = np.linalg.norm(found[:, None] - people[None], axis=-1)
-    distance = np.where(distance <= SAME_PLACE, distance, np.inf)
-    for _ in range(min(distance.shape)):
-        i, k = np.unravel_index(distance.argmin(), distance.shape)
-        if not np.isfinite(distance[i, k]):
-            break
-        who[i] = k
-        distance[i], distance[:, k] = np.inf, np.inf
-    return who
-
-
-def place(joints: NDArray[np.floating]) -> Array:
-    """(3,) where a person (19, 3) is: the middle of the joints of the torso that are known."""
-    known = joints[_TORSO][np.isfinite(joints[_TORSO]).all(-1)]
-    return known.mean(0).astype(np.float64) if len(known) else np.full(3, np.nan)

@@ -5,110 +5,29 @@ A folder with ``hand_labels_2d.json`` shows people: only the frames listed there
 folder without shows no people.  The folder of SMPLify-Kids has one ``.npz`` file instead.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.core.pose import Pose
 from depth_pose_ros.core.skeleton import INDEX, NUM_JOINTS
 from depth_pose_training.data.datasets.base import DatasetError, LabelledFrame, LabelledPerson
-from depth_pose_training.evaluation import metrics, pictures
-from depth_pose_training.evaluation.predictions import SAME_PLACE, Estimator, place
+from depth_pose_training.data.people import MATCH_DISTANCE, torso_centre
+from depth_pose_training.evaluation import pictures
+from depth_pose_training.evaluation.predictions import Estimator
 from depth_pose_training.evaluation.report import plain, ratio, results_table
+from depth_pose_training.learning import metrics
 
 Array = NDArray[np.float64]
 
-LABELS = "hand_labels_2d.json"
 #: A pose matches a labelled person if their median pixel distance is at most this many torso
 #: diameters.
 MATCH = 0.5
 _TORSO_LENGTH = 0.5  # metres, of an adult; where the torso is not labelled
-_PARTS = {"head": "Head", "neck": "Neck"} | {
-    side + short: name + long
-    for side, name in (("R", "Right"), ("L", "Left"))
-    for short, long in (
-        ("sh", "Shoulder"), ("el", "Elbow"), ("wr", "Wrist"), ("ha", "Hand"),
-        ("hip", "Hip"), ("kn", "Knee"), ("ank", "Foot"),
-    )
-}  # fmt: skip
-#: OpenPose BODY_25 keypoints; its nose has no counterpart among the 19 joints.
-_BODY_25 = {
-    2: "RightShoulder", 3: "RightElbow", 4: "RightWrist", 5: "LeftShoulder", 6: "LeftElbow",
-    7: "LeftWrist", 9: "RightHip", 10: "RightKnee", 11: "RightFoot", 12: "LeftHip",
-    13: "LeftKnee", 14: "LeftFoot",
-}  # fmt: skip
-
-
-def read_scenes(root: Path, split: str = "") -> Iterator[LabelledFrame]:
-    """All frames below ``root/split``, keyed ``scene/frame``; people have 2-D labels only.
-
-    Raises:
-        DatasetError: there are no scenes, or one is malformed.
-    """
-    top = root / split
-    folders = sorted({p.parent for name in ("meta.json", "*.npz") for p in top.rglob(name)})
-    if not folders:
-        raise DatasetError(f"no scenes (folders with meta.json) in {top}")
-    for folder in folders:
-        scene = folder.relative_to(top).as_posix() if folder != top else top.name
-        try:
-            yield from _read_scene(folder, scene)
-        except (KeyError, ValueError, OSError) as error:
-            raise DatasetError(f"{folder}: {error!r}") from error
-
-
-def _read_scene(folder: Path, scene: str) -> Iterator[LabelledFrame]:
-    for path in sorted(folder.glob("*.npz")):
-        with np.load(path) as data:
-            for i, (depth, body) in enumerate(
-                zip(data["depth_mm"], data["openpose_body25_uvc"], strict=True)
-            ):
-                points = {name: body[k, :2] for k, name in _BODY_25.items() if body[k, 2] > 0}
-                yield _frame(depth, data["K"].tolist(), [points], f"{scene}/{i:03d}")
-    if not (folder / "meta.json").exists():
-        return
-    meta = json.loads((folder / "meta.json").read_text())
-    intrinsics = [float(meta[k]) for k in ("fx", "fy", "cx", "cy")]
-    labels = None
-    if (folder / LABELS).exists():
-        labels = json.loads((folder / LABELS).read_text())["frames"]
-    for path in sorted(folder.glob("*.png")):
-        if labels is None or path.stem in labels:
-            depth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-            if depth is None or depth.ndim != 2 or depth.dtype != np.uint16:
-                raise ValueError(f"{path.name} is not a 16-bit depth image")
-            people = [
-                {_PARTS[k]: uv for k, uv in person.items()}
-                for person in (labels or {}).get(path.stem, [])
-            ]
-            yield _frame(depth, intrinsics, people, f"{scene}/{path.stem}")
-
-
-def _frame(
-    millimetres: NDArray[Any],
-    intrinsics: Sequence[float],
-    people: Sequence[Mapping[str, Sequence[float]]],
-    key: str,
-) -> LabelledFrame:
-    depth: NDArray[np.float32] = np.asarray(millimetres, np.float32) / np.float32(1000)
-    height, width = depth.shape
-    fx, fy, cx, cy = intrinsics
-    labelled = []
-    for person in people:
-        pixels = np.full((NUM_JOINTS, 2), np.nan)
-        for name, uv in person.items():
-            pixels[INDEX[name]] = uv
-        valid = np.isfinite(pixels).all(1)
-        labelled.append(LabelledPerson(np.full((NUM_JOINTS, 3), np.nan), pixels, valid))
-    camera = Camera(fx, fy, cx, cy, width, height)
-    return LabelledFrame(depth, camera, tuple(labelled), key)
 
 
 @dataclass(frozen=True)
@@ -145,7 +64,7 @@ def evaluate_frame(estimator: Estimator, frame: LabelledFrame) -> SceneResult:
     """Estimate a frame and match poses with labelled people, nearest pairs first, in the image.
 
     A pose without a person is a duplicate if its torso's centre is within
-    :data:`depth_pose_training.evaluation.predictions.SAME_PLACE` of a matched pose's; otherwise it
+    :data:`depth_pose_training.data.people.MATCH_DISTANCE` of a matched pose's; otherwise it
     is a false positive.
     """
     poses = estimator.estimate(frame.depth, frame.camera)
@@ -163,9 +82,9 @@ def evaluate_frame(estimator: Estimator, frame: LabelledFrame) -> SceneResult:
             i, k = np.unravel_index(cost.argmin(), cost.shape)
             match[k], truth[i] = i, distances[i, k]
             cost[i], cost[:, k] = np.inf, np.inf
-    centres = np.array([place(p.joints) for p in poses]).reshape(-1, 3)
+    centres = np.array([torso_centre(p.joints) for p in poses]).reshape(-1, 3)
     apart = np.linalg.norm(centres[:, None] - centres[None, match >= 0], axis=-1)
-    duplicate = (match < 0) & (apart < SAME_PLACE).any(1)
+    duplicate = (match < 0) & (apart < MATCH_DISTANCE).any(1)
     return SceneResult(frame, poses, match, duplicate, truth)
 
 

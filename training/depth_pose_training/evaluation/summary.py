@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from depth_pose_ros.core.skeleton import JOINTS
 from depth_pose_training.data.datasets.adapter import JointAdapter
-from depth_pose_training.evaluation import metrics
 from depth_pose_training.evaluation.predictions import Predictions
+from depth_pose_training.learning import metrics
 
 Array = NDArray[np.float64]
 MAP_DISTANCE = 0.10  #: metres
@@ -17,7 +17,7 @@ MAP_DISTANCE = 0.10  #: metres
 
 @dataclass(frozen=True)
 class Errors:
-    """Errors of every joint of every frame, as :mod:`depth_pose_training.evaluation.metrics` gives them.
+    """Errors of every joint of every frame, see :mod:`depth_pose_training.learning.metrics`.
 
     Attributes:
         normalized: (N, 19) pixel distances in torso diameters.

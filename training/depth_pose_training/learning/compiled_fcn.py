@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from depth_pose_ros.core.backends.openvino_models import CompiledModel
-from depth_pose_ros.core.backends.openvino_models import fcn_output
+from depth_pose_ros.core.backends.openvino_models import CompiledModel, fcn_output
 from depth_pose_ros.core.models.fcn import FcnOutput
 
 

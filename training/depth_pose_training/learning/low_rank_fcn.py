@@ -59,7 +59,7 @@ class PositiveNorm(nn.BatchNorm2d):
 
 
 class FactoredPaperFcn(nn.Module):
-    """:class:`depth_pose_ros.core.models.fcn.PaperFcn` for training: factors and batch normalization.
+    """The paper's FCN for training: low-rank layers and batch normalization.
 
     Attributes:
         stride: input pixels per heat-map cell.

@@ -16,8 +16,9 @@ from depth_pose_ros.core.models import config as configs
 from depth_pose_ros.core.models.config import ModelConfig
 from depth_pose_ros.core.models.detector import DetectorConfig, PersonDetector
 from depth_pose_ros.core.models.pose_network import PoseNetwork
-from depth_pose_training.configs import cli, options
+from depth_pose_training.configs import cli
 from depth_pose_training.configs.groups import RunOptions
+from depth_pose_training.engine import step_options
 from depth_pose_training.engine.checkpoints import CheckpointError, read, write_text
 from depth_pose_training.engine.distributed import SINGLE_PROCESS, Distributed
 from depth_pose_training.errors import UserError
@@ -58,7 +59,7 @@ def start(
 ) -> ModelConfig:
     """Seed, threads, the run folder and its configuration, from :func:`add_arguments`' options.
 
-    The options are kept in the folder, in the section ``step`` of ``options.yaml``.
+    The options are kept in the folder, in the section ``step`` of ``step_options.yaml``.
 
     Raises:
         RunError: another configuration than the folder's.
@@ -80,7 +81,7 @@ def start(
         if isinstance(args, RunOptions):
             cli.save(args.run, step, args)
         else:
-            options.save(args.run, step, args)
+            step_options.save(args.run, step, args)
     distributed.wait()
     return wanted
 

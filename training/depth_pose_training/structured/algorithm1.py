@@ -25,19 +25,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from depth_pose_training.commands import (
+from depth_pose_training.configs import cli
+from depth_pose_training.configs.cli import build, option
+from depth_pose_training.configs.groups import CommonOptions, Device
+from depth_pose_training.engine import step_options as argparse_options
+from depth_pose_training.engine.checkpoints import read, write_text, write_whole
+from depth_pose_training.engine.distributed import Distributed, join
+from depth_pose_training.learning import (
     joint_depth_offset,
+    run_folder,
     templates,
     train_fcn,
     train_matchnet,
 )
-from depth_pose_training.configs import cli
-from depth_pose_training.configs import options as argparse_options
-from depth_pose_training.configs.cli import build, option
-from depth_pose_training.configs.groups import CommonOptions, Device
-from depth_pose_training.engine.checkpoints import read, write_text, write_whole
-from depth_pose_training.engine.distributed import Distributed, join
-from depth_pose_training.learning import run_folder
 from depth_pose_training.structured import finetune as finetuning
 from depth_pose_training.structured.finetune import FinetuneOptions, finetune
 from depth_pose_training.structured.learn_inference import (

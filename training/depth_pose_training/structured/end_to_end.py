@@ -23,7 +23,7 @@ from depth_pose_ros.core.models.tree_inference import max_sum
 from depth_pose_ros.core.skeleton import EDGES
 from depth_pose_training.data.batches import Batch
 from depth_pose_training.learning.losses import in_full
-from depth_pose_training.learning.strided_matchnet import embed_lattice, lattice_proposals
+from depth_pose_training.learning.strided_matchnet import embed_strided, strided_proposals
 from depth_pose_training.structured.crf import expectation_loss, negative_log_likelihood
 from depth_pose_training.structured.tree_data import TreeData, tree_data
 from depth_pose_training.structured.tree_problem import TreeWeights, configuration_loss, tree_terms
@@ -84,10 +84,10 @@ class JointModel(nn.Module):
         crops = batch.crops.contiguous(memory_format=torch.channels_last)
         maps = in_full(network.fcn(crops))
         with torch.no_grad():
-            pixels = lattice_proposals(network.window_pixels(maps, batch.crops), phase)
+            pixels = strided_proposals(network.window_pixels(maps, batch.crops), phase)
         proposals = network.locate(pixels, maps, batch.crops, batch.frames)
         matchnet = network.matchnet
-        patches = embed_lattice(matchnet, batch.crops, pixels)
+        patches = embed_strided(matchnet, batch.crops, pixels)
         logits = matchnet.match(patches, matchnet.template_half()).float()
         # Meters and log-heat need single precision.
         with torch.autocast(crops.device.type, enabled=False):

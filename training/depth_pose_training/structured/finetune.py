@@ -15,8 +15,6 @@ from torch import Tensor, nn
 
 from depth_pose_ros.core.models.config import ModelConfig
 from depth_pose_ros.core.models.pose_network import PoseNetwork
-from depth_pose_training.commands.train_fcn import SIGMA
-from depth_pose_training.commands.train_matchnet import COMPACT, match_loss, phase_of, picture
 from depth_pose_training.configs import cli
 from depth_pose_training.configs.cli import option
 from depth_pose_training.configs.groups import LoopOptions
@@ -31,6 +29,8 @@ from depth_pose_training.learning import run_folder
 from depth_pose_training.learning.boxes import match_labels
 from depth_pose_training.learning.losses import fcn_loss
 from depth_pose_training.learning.run_folder import RunError
+from depth_pose_training.learning.train_fcn import SIGMA
+from depth_pose_training.learning.train_matchnet import COMPACT, match_loss, phase_of, picture
 from depth_pose_training.structured.end_to_end import (
     PARTS,
     JointModel,

@@ -28,8 +28,7 @@ from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.engine.checkpoints import write_whole
 from depth_pose_training.engine.distributed import join
 from depth_pose_training.engine.tensorboard import TensorBoardLogger
-from depth_pose_training.evaluation import metrics
-from depth_pose_training.learning import run_folder
+from depth_pose_training.learning import metrics, run_folder
 from depth_pose_training.structured import crf
 from depth_pose_training.structured.cccp import best_length, cccp, objective
 from depth_pose_training.structured.tree_data import TreeData, collect

@@ -13,7 +13,7 @@ from depth_pose_ros.core.models.fcn import FcnOutput
 from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_ros.core.models.proposals import Proposals
 from depth_pose_training.data.batches import Batch, CropDataset
-from depth_pose_training.data.loader import to_device
+from depth_pose_training.engine.loader import to_device
 from depth_pose_training.learning.boxes import consistent
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 import yaml
 
-from depth_pose_training.commands import compare
 from depth_pose_training.commands.algorithm1 import main
 from depth_pose_training.engine.checkpoints import read
 from depth_pose_training.engine.distributed import SINGLE_PROCESS
+from depth_pose_training.evaluation import compare
 from depth_pose_training.learning import run_folder
 from depth_pose_training.structured import algorithm1, finetune, learn_inference
 from training_helpers.stick_figures import TINY, write_figures

@@ -7,13 +7,12 @@ import pytest
 import torch
 
 from depth_pose_ros.core.models.fcn import CompactFcn, build_fcn
-from depth_pose_training.commands import average_models
 from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.data.loader import CropLoader, LoaderError
 from depth_pose_training.engine.checkpoints import CheckpointError, read, write_whole
 from depth_pose_training.engine.distributed import SINGLE_PROCESS
 from depth_pose_training.errors import UserError
-from depth_pose_training.learning import run_folder
+from depth_pose_training.learning import average_models, run_folder
 from training_helpers.stick_figures import TINY, write_figures
 
 

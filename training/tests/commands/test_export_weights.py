@@ -13,18 +13,18 @@ from depth_pose_ros.core.estimator import DETECTOR
 from depth_pose_ros.core.models.detector import DetectorConfig, PersonDetector, build_detector
 from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_ros.core.skeleton import INDEX
-from depth_pose_training.commands import (
-    evaluate_crops,
-    export_weights,
-    import_weights,
-    joint_depth_offset,
-    train_matchnet,
-)
-from depth_pose_training.commands import templates as templates_step
 from depth_pose_training.commands.learn_inference import main as learn_inference_main
 from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.engine.checkpoints import read, write_whole
-from depth_pose_training.learning import run_folder
+from depth_pose_training.evaluation import labelled_crops
+from depth_pose_training.learning import (
+    export_weights,
+    import_weights,
+    joint_depth_offset,
+    run_folder,
+    train_matchnet,
+)
+from depth_pose_training.learning import templates as templates_step
 from depth_pose_training.structured import learn_inference
 from depth_pose_training.structured.tree_data import collect, thin
 from training_helpers.stick_figures import OFFSET, TINY, MeanFcn, mean_figure, write_figures
@@ -95,18 +95,18 @@ def test_a_file_is_taken_apart_again_and_steps_go_on_from_it(
     folder: Path, run: Path, tmp_path: Path
 ) -> None:
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
-    export_weights.assemble(run, folder / "detector.pt", first)
+    export_weights.export(run, folder / "detector.pt", first)
     out, detector = tmp_path / "run", tmp_path / "detector"
     import_weights.main(["--weights", str(first), "--run", str(out), "--detector", str(detector)])
-    export_weights.assemble(out, detector / run_folder.FCN, second)
+    export_weights.export(out, detector / run_folder.FCN, second)
     (one, once), (other, again) = contents(first), contents(second)
     assert one == other
     assert once.keys() == again.keys()
     assert all(torch.equal(once[name], again[name]) for name in once)
     with pytest.raises(run_folder.RunError, match="unpack into a new folder"):
-        import_weights.unpack(first, out)
+        import_weights.import_file(first, out)
     with pytest.raises(run_folder.RunError, match="unpack into a new folder"):
-        import_weights.unpack(first, tmp_path / "other", detector)
+        import_weights.import_file(first, tmp_path / "other", detector)
     assert not (tmp_path / "other").exists()
     data = ["--data", str(folder / "train"), "--validation", str(folder / "val")]
     short = ["--threads", "1", "--steps", "1", "--batch", "2"]
@@ -127,11 +127,11 @@ def test_a_missing_step_is_named(folder: Path, run: Path, tmp_path: Path) -> Non
     ):
         (tmp_path / name).write_bytes((run / name).read_bytes())
     with pytest.raises(run_folder.RunError, match=r"matchnet\.pt is missing"):
-        export_weights.assemble(tmp_path, folder / "detector.pt", out)
+        export_weights.export(tmp_path, folder / "detector.pt", out)
     with pytest.raises(run_folder.RunError, match=r"finder2\.pt is missing"):
-        export_weights.assemble(run, folder / "finder2.pt", out)
+        export_weights.export(run, folder / "finder2.pt", out)
     with pytest.raises(run_folder.RunError, match=r"config\.json is missing"):
-        export_weights.assemble(tmp_path / "nowhere", folder / "detector.pt", out)
+        export_weights.export(tmp_path / "nowhere", folder / "detector.pt", out)
     assert not out.exists()
 
 
@@ -141,9 +141,9 @@ def test_files_that_do_not_fit_are_refused(folder: Path, run: Path, tmp_path: Pa
     (tmp_path / run_folder.CONFIG).write_text(TINY.to_json())
     write_whole(tmp_path / run_folder.JOINT_DEPTH_OFFSET, {"joint_depth_offset": torch.zeros(18)})
     with pytest.raises(run_folder.RunError, match="do not fit"):
-        export_weights.assemble(tmp_path, folder / "detector.pt", tmp_path / "model.safetensors")
+        export_weights.export(tmp_path, folder / "detector.pt", tmp_path / "model.safetensors")
     with pytest.raises(run_folder.RunError, match="not a person detector"):
-        export_weights.assemble(run, run / run_folder.FCN, tmp_path / "model.safetensors")
+        export_weights.export(run, run / run_folder.FCN, tmp_path / "model.safetensors")
 
 
 def test_thinned_windows_keep_their_middle(folder: Path) -> None:
@@ -181,18 +181,18 @@ def test_facing_away_is_seen_from_the_joints() -> None:
     front = mean_figure()[None].astype(np.float32)
     turned = (front - (0, 0, 2)) * (-1, 1, -1) + (0, 0, 2)
     side = np.stack((front[..., 2] - 2, front[..., 1], front[..., 0] + 2), -1)
-    assert evaluate_crops.facing_away(np.concatenate((front, turned, side))).tolist() == [0, 1, 0]
+    assert labelled_crops.facing_away(np.concatenate((front, turned, side))).tolist() == [0, 1, 0]
 
 
 def test_crop_evaluation_measures_stages_groups_and_the_best_there_is(folder: Path) -> None:
     network = PoseNetwork(TINY).eval()
     network.fcn = MeanFcn()  # type: ignore[assignment]
     network.joint_depth_offset.fill_(OFFSET)
-    errors, groups = evaluate_crops.evaluate(
+    errors, groups = labelled_crops.evaluate(
         network, CropDataset(folder / "val"), np.arange(6), size=4
     )
-    summary = evaluate_crops.summarize(errors, groups)
-    assert list(summary) == ["fcn", "matchnet", "full", evaluate_crops.BEST]
+    summary = labelled_crops.summarize(errors, groups)
+    assert list(summary) == ["fcn", "matchnet", "full", labelled_crops.BEST]
     assert summary["full"]["groups"]["seated"]["crops"] == 3
     assert "from behind" not in summary["full"]["groups"]
     shown, hidden = groups["joints in sight"], groups["joints hidden"]
@@ -206,14 +206,14 @@ def test_crop_evaluation_measures_stages_groups_and_the_best_there_is(folder: Pa
     assert summary["full"]["all"]["down_mm"] == pytest.approx(1000 * offset[1], abs=0.01)
     distance = np.linalg.norm(errors["full"].offset, axis=-1)
     np.testing.assert_allclose(distance, errors["full"].position, rtol=1e-4, atol=1e-6)
-    best = errors[evaluate_crops.BEST].normalized
-    for stage in evaluate_crops.STAGES:
+    best = errors[labelled_crops.BEST].normalized
+    for stage in labelled_crops.STAGES:
         # Expectations lie between proposals: nearer than the nearest by half a pixel at the most.
         assert (errors[stage].normalized >= best - 0.5 * 2**0.5 / 40).all()
     # The mean figure is off by the figures' jitter, 3 cm to the side and 3 cm up.
     assert summary["fcn"]["all"]["error_mm"] == pytest.approx(30 * (np.pi / 2) ** 0.5, rel=0.3)
     assert set(summary["full"]["joints"]) == set(INDEX)
-    text = evaluate_crops.table(summary)
+    text = labelled_crops.table(summary)
     assert "seated, full" in text
     assert "RightHand" in text
 
@@ -222,8 +222,8 @@ def test_the_evaluation_command_writes_what_it_prints(
     folder: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "model.safetensors"
-    export_weights.assemble(run, folder / "detector.pt", out)
-    evaluate_crops.main(
+    export_weights.export(run, folder / "detector.pt", out)
+    labelled_crops.main(
         ["--weights", str(out), "--data", str(folder / "val"), "--limit", "3", "--threads", "1",
          "--pictures", "2", "--out", str(tmp_path / "eval")]
     )  # fmt: skip

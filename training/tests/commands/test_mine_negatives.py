@@ -8,13 +8,13 @@ import torch
 
 from depth_pose_ros.core.detection import Detection
 from depth_pose_ros.core.models.detector import DetectorConfig, PersonDetector
-from depth_pose_training.commands import mine_negatives
 from depth_pose_training.data import shards
 from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.data.datasets import SyntheticShards
+from depth_pose_training.data.people import MATCH_DISTANCE
 from depth_pose_training.engine.checkpoints import write_whole
 from depth_pose_training.errors import UserError
-from depth_pose_training.evaluation.predictions import SAME_PLACE
+from depth_pose_training.learning import mine_negatives
 from training_helpers.marked_shard import make_shard
 
 _PERSON = np.array((0.1, 0.0, 2.0))  # of make_shard's frames
@@ -36,7 +36,7 @@ def test_places_are_away_from_people(folder: Path, monkeypatch: pytest.MonkeyPat
     made = mine_negatives.places(detector, frame, 40, np.random.default_rng(0))
     np.testing.assert_allclose(made[0], finds[1].centre)
     assert len(made) > 20  # the wall behind the person
-    assert (np.linalg.norm(made - _PERSON, axis=1) > SAME_PLACE).all()
+    assert (np.linalg.norm(made - _PERSON, axis=1) > MATCH_DISTANCE).all()
     for point in made[1:]:
         u, v = np.rint(frame.camera.project(point[None])[0]).astype(int)
         assert frame.depth[v, u] == pytest.approx(point[2], abs=1e-3)

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from depth_pose_ros.core.skeleton import JOINTS, NUM_JOINTS
-from depth_pose_training.commands import joint_depth_offset, templates
 from depth_pose_training.data.batches import CropDataset
-from depth_pose_training.learning import run_folder
+from depth_pose_training.learning import joint_depth_offset, run_folder, templates
 from training_helpers.stick_figures import OFFSET, TINY, write_figures
 
 
@@ -34,7 +33,9 @@ def test_joints_out_of_sight_have_no_depth_below_the_surface(data: CropDataset) 
     assert below[1].isnan().all()
 
 
-def test_a_joint_never_in_sight_is_named(data: CropDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_joint_never_in_sight_is_named(
+    data: CropDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     below = torch.zeros(4, NUM_JOINTS)
     below[:, 7] = torch.nan
     monkeypatch.setattr(joint_depth_offset, "depths_below", lambda batch: below)

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from depth_pose_ros.core.models.config import ConfigError
 from depth_pose_ros.core.weights import WeightsError
 from depth_pose_training.__main__ import main as run_step
-from depth_pose_training.commands import (
-    compare,
+from depth_pose_training.engine import step_options
+from depth_pose_training.errors import UserError
+from depth_pose_training.evaluation import compare
+from depth_pose_training.learning import (
     export_weights,
     import_weights,
     joint_depth_offset,
@@ -21,8 +23,6 @@ from depth_pose_training.commands import (
     train_fcn,
     train_matchnet,
 )
-from depth_pose_training.configs import options
-from depth_pose_training.errors import UserError
 
 MODULES = {
     m.__name__.rsplit(".", 1)[1]: m
@@ -51,9 +51,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def parse(tmp_path: Path, text: str, *argv: str) -> argparse.Namespace:
-    path = tmp_path / "options.yaml"
+    path = tmp_path / "step_options.yaml"
     path.write_text(text)
-    return options.parse(parser(), "train_fcn", [*argv, "--config-file", str(path)])
+    return step_options.parse(parser(), "train_fcn", [*argv, "--config-file", str(path)])
 
 
 def test_the_command_line_has_the_last_word(tmp_path: Path) -> None:
@@ -104,17 +104,19 @@ def test_what_is_wrong_is_said_in_one_line(
 
 def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        options.parse(parser(), "train_fcn", ["--config-file", "nowhere.yaml"])
+        step_options.parse(parser(), "train_fcn", ["--config-file", "nowhere.yaml"])
     assert "nowhere.yaml: cannot be read: No such file" in capsys.readouterr().err
 
 
 def test_kept_options_are_a_file_of_options(tmp_path: Path) -> None:
     first = parse(tmp_path, "train_fcn: {data: [a, b], steps: 9}")
-    options.save(tmp_path / "run", "train_fcn", first)
-    options.save(tmp_path / "run", "joint_depth_offset", argparse.Namespace(crops=5, config=None))
-    kept = tmp_path / "run" / options.FILE
+    step_options.save(tmp_path / "run", "train_fcn", first)
+    step_options.save(
+        tmp_path / "run", "joint_depth_offset", argparse.Namespace(crops=5, config=None)
+    )
+    kept = tmp_path / "run" / step_options.FILE
     assert yaml.safe_load(kept.read_text())["joint_depth_offset"] == {"crops": 5}
-    again = options.parse(parser(), "train_fcn", ["--config-file", str(kept)])
+    again = step_options.parse(parser(), "train_fcn", ["--config-file", str(kept)])
     assert again == first
 
 
@@ -132,8 +134,8 @@ VALUES = st.one_of(
 def test_no_section_is_taken_half_or_raises_anything_else(section: dict) -> None:
     made = parser()
     try:
-        options.apply(made, {"train_fcn": section}, "train_fcn")
-    except options.OptionsError:
+        step_options.apply(made, {"train_fcn": section}, "train_fcn")
+    except step_options.OptionsError:
         return
     assert {str(k).replace("-", "_") for k in section} <= set(
         vars(made.parse_args(["--data", "x"]))
@@ -144,7 +146,7 @@ def test_no_section_is_taken_half_or_raises_anything_else(section: dict) -> None
 def test_every_step_has_help_and_takes_a_file(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert name in options.STEPS
+    assert name in step_options.STEPS
     with pytest.raises(SystemExit) as stop:
         MODULES[name].main(["--help"])
     assert stop.value.code == 0

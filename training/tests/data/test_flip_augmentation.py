@@ -12,10 +12,10 @@ from depth_pose_ros.core import crops
 from depth_pose_ros.core.models.fcn import FcnOutput
 from depth_pose_ros.core.models.tree_inference import max_sum
 from depth_pose_ros.core.skeleton import EDGES, FLIP_INDEX, JOINTS
-from depth_pose_training.commands.train_detector import FrameSet
 from depth_pose_training.data import augmentation, shards
 from depth_pose_training.data.batches import Batch, CropDataset
 from depth_pose_training.learning.losses import fcn_loss, gaussian_targets
+from depth_pose_training.learning.train_detector import FrameSet
 from depth_pose_training.structured.tree_problem import TreeWeights, tree_terms
 from training_helpers.stick_figures import figures
 from training_helpers.tree_problems import ambiguous

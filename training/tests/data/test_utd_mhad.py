@@ -7,11 +7,11 @@ import pytest
 from scipy.io import savemat
 
 from depth_pose_ros.core.skeleton import INDEX, JOINTS
-from depth_pose_training.commands.utd_registration import row_offsets
 from depth_pose_training.data import evenly_spaced
 from depth_pose_training.data.datasets import DatasetError, LabelledFrame, LabelledPerson, UtdMhad
 from depth_pose_training.data.datasets.base import read
 from depth_pose_training.data.datasets.utd_mhad import CAMERA, KINECT_V1, Recording, skeleton_at
+from depth_pose_training.evaluation.utd_registration import row_offsets
 
 REAL = Path(__file__).parents[3] / "../shared/data/utd_mhad"
 needs_data = pytest.mark.skipif(not REAL.is_dir(), reason=f"UTD-MHAD is not at {REAL}")

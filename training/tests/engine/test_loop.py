@@ -16,7 +16,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from depth_pose_training.commands import train_fcn
 from depth_pose_training.data.batches import Batch, CropDataset
 from depth_pose_training.data.loader import CropLoader, LoaderError
 from depth_pose_training.engine import loop, tensorboard
@@ -28,6 +27,7 @@ from depth_pose_training.engine.distributed import (
     Precision,
 )
 from depth_pose_training.engine.loop import LoopConfig, Task
+from depth_pose_training.learning import train_fcn
 from training_helpers import distributed_program
 from training_helpers.stick_figures import write_figures
 
@@ -54,7 +54,8 @@ def test_two_processes_get_what_one_gets(folder: Path, tmp_path: Path) -> None:
     distributed_program.run(folder, tmp_path / "one")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2",
                "--master-port=0", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0",
-               str(TESTS / "training_helpers" / "distributed_program.py"), str(folder), str(tmp_path / "two")]  # fmt: skip
+               str(TESTS / "training_helpers" / "distributed_program.py"),
+               str(folder), str(tmp_path / "two")]  # fmt: skip
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-2000:]
     start = distributed_program.PlainFcn().state_dict()

@@ -4,15 +4,8 @@ import numpy as np
 import pytest
 
 from depth_pose_ros.core.skeleton import INDEX
-from depth_pose_training.commands import evaluate_crowds
-from depth_pose_training.commands.evaluate_crowds import (
-    STOLEN,
-    look,
-    measure,
-    picture,
-    report,
-    stolen,
-)
+from depth_pose_training.evaluation import crowds
+from depth_pose_training.evaluation.crowds import STOLEN, look, measure, picture, report, stolen
 from training_helpers.scenes import FixedPoses, scene
 
 
@@ -47,9 +40,7 @@ def test_a_hand_is_stolen_when_it_is_near_a_neighbours(off):
     people = np.stack((body, body + (2.0, 0, 0)))
     pose = body.copy()
     pose[INDEX["LeftHand"]] = people[1, INDEX["RightWrist"]] + (0, 0, off)
-    other = np.linalg.norm(
-        people[1, evaluate_crowds._HANDS] - pose[INDEX["LeftHand"]], axis=1
-    ).min()
+    other = np.linalg.norm(people[1, crowds._HANDS] - pose[INDEX["LeftHand"]], axis=1).min()
     expected = [False, False, False, other < STOLEN]
     assert stolen(pose, people, 0).tolist() == expected
     assert not stolen(body, people, 0).any()
@@ -71,14 +62,14 @@ def test_rows_by_number_and_a_picture():
     rows = report(seen)
     assert {name: row["frames"] for name, row in rows.items()} == {"2": 1, "3": 2, "all": 3}
     assert rows["3"]["recall"] == pytest.approx(1 / 3, abs=1e-3)
-    text = evaluate_crowds.table(rows).splitlines()
+    text = crowds.table(rows).splitlines()
     assert [line.split()[0] for line in text[1:]] == ["2", "3", "all"]
     assert picture(seen[1]).shape == (60, 80, 3)
 
 
 def test_frames_are_rendered_with_so_many_people_and_repeat():
     def made(seed):
-        return next(iter(evaluate_crowds.rendered([], 1, seed)))
+        return next(iter(crowds.rendered([], 1, seed)))
 
     first, again = made(3), made(3)
     assert first.counted.sum() == 2
@@ -88,8 +79,8 @@ def test_frames_are_rendered_with_so_many_people_and_repeat():
 
 def test_the_command_needs_frames(capsys, tmp_path):
     with pytest.raises(SystemExit):
-        evaluate_crowds.main([])
+        crowds.main([])
     assert "--motion" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        evaluate_crowds.main(["--root", str(tmp_path)])
+        crowds.main(["--root", str(tmp_path)])
     assert str(tmp_path) in capsys.readouterr().err

@@ -10,10 +10,16 @@ import pytest
 
 from depth_pose_ros.core.models.pose_network import Stage
 from depth_pose_ros.core.skeleton import INDEX, JOINTS, NUM_JOINTS
-from depth_pose_training.commands.evaluate import STAGES, evaluate, fit_adapter, main, write
 from depth_pose_training.data import shards
 from depth_pose_training.data.datasets.adapter import JointAdapter
 from depth_pose_training.data.datasets.base import LabelledFrame, LabelledPerson
+from depth_pose_training.evaluation.labelled_frames import (
+    STAGES,
+    evaluate,
+    fit_adapter,
+    main,
+    write,
+)
 from depth_pose_training.evaluation.pictures import draw, side_by_side, worst
 from depth_pose_training.evaluation.predictions import predict
 from depth_pose_training.evaluation.summary import joint_table, table

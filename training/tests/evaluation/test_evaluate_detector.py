@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from depth_pose_ros.core.detection import Detection
-from depth_pose_training.commands import evaluate_detector
-from depth_pose_training.evaluation.predictions import place, predict
+from depth_pose_training.data.people import torso_centre
+from depth_pose_training.evaluation import detection
+from depth_pose_training.evaluation.predictions import predict
 from depth_pose_training.evaluation.summary import people_table, summarize
 from training_helpers.scenes import FixedPoses, scene
 
@@ -59,31 +60,29 @@ def test_the_finder_is_measured_by_distance(tmp_path):
     def detector(frame):
         """Finds the labelled person only, and one where nobody is in empty rooms."""
         known = frame.target.valid.any()
-        centre = place(frame.target.joints) - (0, 0, 0.1) if known else np.array((0, 0, 2.0))
+        centre = torso_centre(frame.target.joints) - (0, 0, 0.1) if known else np.array((0, 0, 2.0))
         return [Detection(centre, 0.9)]
 
-    found = evaluate_detector.summarize(
-        evaluate_detector.count(evaluate_detector.look(detector, [near, near, crowd, empty]))
+    found = detection.summarize(
+        detection.count(detection.look(detector, [near, near, crowd, empty]))
     )
     assert found["one person"]["2.5 to 3.0 m"] == {"people": 2, "found": 1.0}
     assert found["one person"]["1.0 to 1.5 m"] == {"people": 0, "found": None}
     person = replace(near.target, joints=near.target.joints - np.float32([0, 0, 2.0]))
     close = replace(near, people=(person,))
-    at_hand = evaluate_detector.summarize(
-        evaluate_detector.count(evaluate_detector.look(detector, [close]))
-    )
+    at_hand = detection.summarize(detection.count(detection.look(detector, [close])))
     assert at_hand["one person"]["nearer than 1.0 m"] == {"people": 1, "found": 1.0}
     assert at_hand["one person"]["1.0 to 4.5 m"]["people"] == 0
     assert found["all people"] == {"people": 4, "found": 0.75}
     assert found["empty rooms"] == {"rooms": 1, "with finds": 1.0}
     assert found["false per frame"] == 0.25
     assert found["error_mm"] == pytest.approx(100)
-    nobody = evaluate_detector.look(lambda _: [], [near, empty])
-    blind = evaluate_detector.summarize(evaluate_detector.count(nobody))
+    nobody = detection.look(lambda _: [], [near, empty])
+    blind = detection.summarize(detection.count(nobody))
     assert blind["one person"]["1.0 to 4.5 m"] == {"people": 1, "found": 0.0}
     assert blind["empty rooms"]["with finds"] == 0
-    assert "2.5 to 3.0 m" in evaluate_detector.table(found)
-    evaluate_detector.plot(found, tmp_path / "plot.png")
+    assert "2.5 to 3.0 m" in detection.table(found)
+    detection.plot(found, tmp_path / "plot.png")
     assert cv2.imread(str(tmp_path / "plot.png")) is not None
 
 
@@ -91,13 +90,11 @@ def test_the_estimators_people_count_as_finds_of_any_lowest_score():
     frame, body = scene([0.0, 1.2])
     empty, _ = scene([])
     says = FixedPoses(body, 0.02, 1.25, 3.0)  # scores 1, 0.9, 0.8
-    seen = evaluate_detector.look(
-        lambda f: evaluate_detector.poses_as_finds(says, f), [frame, empty]
-    )
-    counts = {least: evaluate_detector.count(seen, least) for least in (0.0, 0.85, 0.95)}
+    seen = detection.look(lambda f: detection.poses_as_finds(says, f), [frame, empty])
+    counts = {least: detection.count(seen, least) for least in (0.0, 0.85, 0.95)}
     assert [(c.found.tolist(), c.false.tolist()) for c in counts.values()] == [
         ([2, 0], [1, 3]), ([2, 0], [0, 2]), ([1, 0], [0, 1])
     ]  # fmt: skip
-    lines = evaluate_detector.sweep_table(seen, [0.0, 0.95]).splitlines()
+    lines = detection.sweep_table(seen, [0.0, 0.95]).splitlines()
     assert lines[1].split() == ["0", "-", "100.0", "%", "100.0", "%", "2.000"]
     assert lines[2].split() == ["0.95", "-", "50.0", "%", "100.0", "%", "0.500"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from depth_pose_ros.core.skeleton import INDEX, JOINTS, NUM_JOINTS
 from depth_pose_training.data.datasets import DatasetError
-from depth_pose_training.evaluation import metrics
+from depth_pose_training.learning import metrics
 from training_helpers.k2hgd_annotations import K2hgdAnnotations
 
 K2HGD = Path(__file__).parents[3] / "../shared/data/k2hgd_annotations"

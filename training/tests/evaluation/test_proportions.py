@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from depth_pose_ros.core.skeleton import INDEX, NUM_JOINTS
-from depth_pose_training.commands import evaluate_proportions
+from depth_pose_training.evaluation import proportions
 
 
 def standing():
@@ -28,7 +28,7 @@ def standing():
 
 def test_heights_are_shares_of_the_silhouette():
     _, pixels, mask = standing()
-    shares = evaluate_proportions.heights(mask, pixels)
+    shares = proportions.heights(mask, pixels)
     assert shares[INDEX["LeftFoot"]] == pytest.approx(0.04)
     assert shares[INDEX["RightHip"]] == pytest.approx(0.50)
     assert shares[INDEX["Head"]] == pytest.approx(0.93)
@@ -38,20 +38,20 @@ def test_what_cannot_be_measured_is_left_out():
     _, pixels, mask = standing()
     raised = pixels.copy()
     raised[INDEX["LeftHand"], 1] = 5
-    assert evaluate_proportions.heights(mask, raised) is None
+    assert proportions.heights(mask, raised) is None
     for column in (90, -20):
         aside = pixels.copy()
         aside[INDEX["LeftFoot"], 0] = column
-        assert evaluate_proportions.heights(mask, aside) is None
-    assert evaluate_proportions.heights(np.zeros_like(mask), pixels) is None
+        assert proportions.heights(mask, aside) is None
+    assert proportions.heights(np.zeros_like(mask), pixels) is None
 
 
 @pytest.mark.parametrize("name", ["LeftKnee", "RightFoot", "UpperSpine"])
 def test_only_the_upright_are_measured(name):
     joints, _, _ = standing()
-    assert evaluate_proportions.upright(joints)
+    assert proportions.upright(joints)
     joints[INDEX[name], 2] -= 0.4
-    assert not evaluate_proportions.upright(joints)
+    assert not proportions.upright(joints)
 
 
 def test_frames_with_nobody_upright_are_left_out():
@@ -64,11 +64,9 @@ def test_frames_with_nobody_upright_are_left_out():
     ]
     estimator = SimpleNamespace(estimate=lambda depth, camera: people.pop(0))
     frame = SimpleNamespace(depth=np.where(mask, 3.0, np.nan), camera=None)
-    shares = evaluate_proportions.of_frames(estimator, iter([frame] * 3))
+    shares = proportions.of_frames(estimator, iter([frame] * 3))
     assert shares.shape == (1, NUM_JOINTS)
-    assert evaluate_proportions.of_frames(
-        SimpleNamespace(estimate=lambda *_: []), iter([frame])
-    ).shape == (
+    assert proportions.of_frames(SimpleNamespace(estimate=lambda *_: []), iter([frame])).shape == (
         0,
         NUM_JOINTS,
     )

@@ -10,6 +10,7 @@ from depth_pose_ros.core.camera import Camera
 from depth_pose_ros.core.pose import Pose
 from depth_pose_ros.core.skeleton import INDEX, NUM_JOINTS
 from depth_pose_training.data.datasets.base import DatasetError
+from depth_pose_training.data.datasets.real_scenes import read_scenes
 from depth_pose_training.evaluation import real_scenes
 
 CAMERA = Camera(100.0, 100.0, 40.0, 30.0, 80, 60)
@@ -51,15 +52,15 @@ class Poses:
 
 
 def test_unlabelled_frames_of_scenes_with_people_are_skipped(root):
-    frames = list(real_scenes.read_scenes(root, "validation"))
+    frames = list(read_scenes(root, "validation"))
     assert [f.key for f in frames] == ["empty/0", "empty/1", "person/1"]
     assert [len(f.people) for f in frames] == [0, 0, 1]
     with pytest.raises(DatasetError, match="no scenes"):
-        list(real_scenes.read_scenes(root, "train"))
+        list(read_scenes(root, "train"))
 
 
 def test_matched_duplicate_and_false_positive(root, tmp_path):
-    frames = list(real_scenes.read_scenes(root, "validation"))
+    frames = list(read_scenes(root, "validation"))
     results = real_scenes.evaluate(Poses(pose(), pose(0.3), pose(1.0)), frames)
     person = results[-1]
     assert person.match.tolist() == [0, -1, -1]
@@ -79,7 +80,7 @@ def test_matched_duplicate_and_false_positive(root, tmp_path):
 
 
 def test_missed_person(root):
-    frames = list(real_scenes.read_scenes(root, "validation"))[2:]
+    frames = list(read_scenes(root, "validation"))[2:]
     summary = real_scenes.summarize(real_scenes.evaluate(Poses(), frames))
     assert summary["all"]["recall"] == 0
     assert summary["all"]["pdj_average"] == 0

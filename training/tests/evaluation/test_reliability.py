@@ -10,9 +10,9 @@ import torch
 from depth_pose_ros.core import weights
 from depth_pose_ros.core.models.decode import calibrate_confidence
 from depth_pose_ros.core.models.pose_network import PoseNetwork
-from depth_pose_training.commands import evaluate_confidence
 from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.evaluation import calibration
+from depth_pose_training.evaluation import confidence as confidence_step
 from training_helpers.stick_figures import TINY, write_figures
 
 IDENTITY = np.tile((1.0, 0.0), (19, 1))
@@ -95,7 +95,7 @@ def test_the_command_writes_calibrated_weights(
     before, after = tmp_path / "tiny.safetensors", tmp_path / "calibrated.safetensors"
     weights.save(before, PoseNetwork(TINY))
     command = ["--data", str(folder), "--threads", "1", "--out", str(tmp_path / "out")]
-    assert evaluate_confidence.main([*command, "--weights", str(before), "--fit", str(after)]) == 0
+    assert confidence_step.main([*command, "--weights", str(before), "--fit", str(after)]) == 0
     printed = capsys.readouterr().out
     written = json.loads((tmp_path / "out" / "reliability.json").read_text())
     assert list(written) == ["without", "fitted"]
@@ -109,13 +109,10 @@ def test_the_command_writes_calibrated_weights(
         confidence = fitted(batch.crops, batch.frames).confidence
     mean = written["fitted"]["all"]["confidence"]
     assert float(confidence.mean()) == pytest.approx(mean, abs=2e-3)
-    assert evaluate_confidence.main([*command, "--weights", str(after)]) == 0
+    assert confidence_step.main([*command, "--weights", str(after)]) == 0
     assert "as stored" in capsys.readouterr().out
 
 
 def test_what_is_wrong_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert (
-        evaluate_confidence.main(["--data", str(tmp_path), "--weights", str(tmp_path / "no.x")])
-        == 2
-    )
+    assert confidence_step.main(["--data", str(tmp_path), "--weights", str(tmp_path / "no.x")]) == 2
     assert "no weights" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from depth_pose_ros.core.tracking import TrackerOptions
-from depth_pose_training.commands import evaluate_tracking
+from depth_pose_training.evaluation import tracking
 from depth_pose_training.evaluation.tracking_scenes import (
     Scene,
     crossing,
@@ -25,23 +25,23 @@ SETTINGS = TrackerOptions()
 
 @pytest.fixture(scope="module")
 def clip() -> Scene:
-    return evaluate_tracking.with_clip_truth(read_estimates(ESTIMATES))
+    return tracking.with_clip_truth(read_estimates(ESTIMATES))
 
 
-def followed(scene: Scene) -> evaluate_tracking.Followed:
-    return evaluate_tracking.follow(scene.truth, evaluate_tracking.tracked(scene, SETTINGS))
+def followed(scene: Scene) -> tracking.Followed:
+    return tracking.follow(scene.truth, tracking.tracked(scene, SETTINGS))
 
 
 def compared(scene: Scene, joints: slice | tuple[int, ...]) -> tuple[float, float, float, float]:
     """Jitter raw and tracked, error raw and tracked, where both have somebody; millimetres."""
-    raw = evaluate_tracking.follow(scene.truth, evaluate_tracking.untracked(scene)).joints
+    raw = tracking.follow(scene.truth, tracking.untracked(scene)).joints
     ours = np.where(np.isnan(raw), np.nan, followed(scene).joints)
     truth = scene.truth[:, :, joints]
     return (
-        evaluate_tracking.jitter(truth, raw[:, :, joints], scene.stamps),
-        evaluate_tracking.jitter(truth, ours[:, :, joints], scene.stamps),
-        evaluate_tracking.error(truth, raw[:, :, joints]),
-        evaluate_tracking.error(truth, ours[:, :, joints]),
+        tracking.jitter(truth, raw[:, :, joints], scene.stamps),
+        tracking.jitter(truth, ours[:, :, joints], scene.stamps),
+        tracking.error(truth, raw[:, :, joints]),
+        tracking.error(truth, ours[:, :, joints]),
     )
 
 
@@ -49,24 +49,20 @@ def test_the_measures_measure() -> None:
     scene = waving(0)
     truth, stamps = scene.truth, scene.stamps
     late = np.roll(truth, 2, axis=1)
-    assert evaluate_tracking.lag(truth[:, 5:], late[:, 5:], stamps[5:]) == pytest.approx(
-        2000 / 30, abs=1.5
-    )
+    assert tracking.lag(truth[:, 5:], late[:, 5:], stamps[5:]) == pytest.approx(2000 / 30, abs=1.5)
     noise = np.random.default_rng(0).normal(0, 0.01, truth.shape)
-    assert evaluate_tracking.jitter(truth, truth, stamps) == 0
-    assert evaluate_tracking.jitter(truth, truth + noise, stamps) == pytest.approx(
-        10 * 6**0.5, rel=0.02
-    )
-    assert evaluate_tracking.error(truth, truth + (0, 0.03, 0.04)) == pytest.approx(50)
+    assert tracking.jitter(truth, truth, stamps) == 0
+    assert tracking.jitter(truth, truth + noise, stamps) == pytest.approx(10 * 6**0.5, rel=0.02)
+    assert tracking.error(truth, truth + (0, 0.03, 0.04)) == pytest.approx(50)
 
 
 def test_switches_and_strangers_are_counted() -> None:
     scene = crossing(0, seconds=1.0)
     shown = [[(int(t >= 10), poses[0])] if poses else [] for t, poses in enumerate(scene.poses)]
     only = np.stack([p[0].joints if p else np.full((19, 3), 9.0) for p in scene.poses])
-    result = evaluate_tracking.follow(only[None].astype(float), shown)
+    result = tracking.follow(only[None].astype(float), shown)
     assert (result.switches, result.others) == (1, 0)
-    assert evaluate_tracking.follow(only[None] + 5.0, shown).others == sum(map(bool, scene.poses))
+    assert tracking.follow(only[None] + 5.0, shown).others == sum(map(bool, scene.poses))
 
 
 @pytest.mark.parametrize("fps", [10.0, 30.0])
@@ -74,7 +70,7 @@ def test_nobody_changes_identity_when_two_cross(fps: float) -> None:
     switches = {"raw": 0, "tracked": 0}
     for seed in range(5):
         scene = crossing(seed, fps)
-        raw = evaluate_tracking.follow(scene.truth, evaluate_tracking.untracked(scene))
+        raw = tracking.follow(scene.truth, tracking.untracked(scene))
         ours = followed(scene)
         switches["raw"] += raw.switches
         switches["tracked"] += ours.switches
@@ -89,13 +85,13 @@ def test_jitter_is_halved_without_lag() -> None:
     before, after, error_before, error_after = compared(scene, slice(None))
     assert after < before / 2
     assert error_after < 0.8 * error_before
-    before, after, _, _ = compared(scene, evaluate_tracking.HAND)
+    before, after, _, _ = compared(scene, tracking.HAND)
     assert after < 0.65 * before
     hand = (
-        scene.truth[:, :, evaluate_tracking.HAND],
-        followed(scene).joints[:, :, evaluate_tracking.HAND],
+        scene.truth[:, :, tracking.HAND],
+        followed(scene).joints[:, :, tracking.HAND],
     )
-    assert abs(evaluate_tracking.lag(*hand, scene.stamps)) < 10
+    assert abs(tracking.lag(*hand, scene.stamps)) < 10
 
 
 def test_the_clip_is_followed(clip: Scene) -> None:
@@ -107,7 +103,7 @@ def test_the_clip_is_followed(clip: Scene) -> None:
     assert after < 0.8 * before
     assert error_after < error_before
     arms = tuple(range(5, 13))
-    late = evaluate_tracking.lag(clip.truth[:, :, arms], ours.joints[:, :, arms], clip.stamps)
+    late = tracking.lag(clip.truth[:, :, arms], ours.joints[:, :, arms], clip.stamps)
     assert abs(late) < 25
 
 

@@ -8,11 +8,10 @@ from torch import nn
 
 from depth_pose_ros.core.models import config as configs
 from depth_pose_ros.core.models.fcn import CompactFcn, PaperFcn
-from depth_pose_training.commands import factorize_fcn, train_fcn
-from depth_pose_training.commands import multiply_out_fcn as command
 from depth_pose_training.engine.checkpoints import CheckpointError, read, write_whole
 from depth_pose_training.errors import UserError
-from depth_pose_training.learning import run_folder
+from depth_pose_training.learning import factorize_fcn, run_folder, train_fcn
+from depth_pose_training.learning import multiply_out_fcn as command
 from depth_pose_training.learning.low_rank_fcn import FactoredPaperFcn, PositiveNorm
 from training_helpers.stick_figures import write_figures
 

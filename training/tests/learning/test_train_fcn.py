@@ -15,7 +15,6 @@ from depth_pose_ros.core.models.detector import DetectorConfig, DetectorOutput, 
 from depth_pose_ros.core.models.fcn import CompactFcn, FcnOutput, build_fcn
 from depth_pose_ros.core.models.person_classifier import PersonClassifier
 from depth_pose_ros.core.skeleton import EDGES, FLIP_INDEX
-from depth_pose_training.commands import train_detector, train_fcn
 from depth_pose_training.data import augmentation, shards
 from depth_pose_training.data.batches import Batch, CropDataset
 from depth_pose_training.data.loader import CropLoader
@@ -23,7 +22,7 @@ from depth_pose_training.engine.checkpoints import CheckpointError, read, write_
 from depth_pose_training.engine.distributed import SINGLE_PROCESS
 from depth_pose_training.engine.schedule import one_cycle
 from depth_pose_training.errors import UserError
-from depth_pose_training.learning import run_folder
+from depth_pose_training.learning import run_folder, train_detector, train_fcn
 from depth_pose_training.learning.losses import FcnLoss, fcn_loss, gaussian_targets, person_loss
 from training_helpers.marked_shard import make_shard
 

@@ -12,20 +12,19 @@ from depth_pose_ros.core.models.config import ModelConfig
 from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_ros.core.models.proposals import window_pixels
 from depth_pose_ros.core.skeleton import NUM_JOINTS
-from depth_pose_training.commands import templates, train_matchnet
-from depth_pose_training.commands.train_matchnet import Match, Settings, match_loss
 from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.data.loader import CropLoader
 from depth_pose_training.engine.checkpoints import read
 from depth_pose_training.engine.distributed import SINGLE_PROCESS
 from depth_pose_training.engine.loop import LoopConfig
-from depth_pose_training.learning import run_folder
+from depth_pose_training.learning import run_folder, templates, train_matchnet
 from depth_pose_training.learning.strided_matchnet import (
-    LATTICE,
-    embed_lattice,
-    lattice_phase,
-    lattice_proposals,
+    STEP,
+    embed_strided,
+    strided_phase,
+    strided_proposals,
 )
+from depth_pose_training.learning.train_matchnet import Match, Settings, match_loss
 from training_helpers.stick_figures import TINY, MeanFcn, write_figures
 
 WIDE = replace(TINY, window=17)
@@ -57,12 +56,12 @@ def test_the_lattice_has_the_features_of_the_dense_tower(shared: bool) -> None:
     config = replace(WIDE, shared_tower=shared)
     matchnet = PoseNetwork(config).matchnet
     crops = torch.rand(2, 1, 216, 176)
-    phase = lattice_phase(2, matchnet.towers, torch.Generator().manual_seed(1))
-    pixels = lattice_proposals(windows(2, 17), phase)
+    phase = strided_phase(2, matchnet.towers, torch.Generator().manual_seed(1))
+    pixels = strided_proposals(windows(2, 17), phase)
     assert pixels.shape == (2, NUM_JOINTS, 16, 2)
     with torch.no_grad():
         expected = matchnet.embed_proposals(crops, pixels)
-        found = embed_lattice(matchnet, crops, pixels)
+        found = embed_strided(matchnet, crops, pixels)
     assert torch.allclose(found, expected, atol=1e-4)
 
 
@@ -71,18 +70,18 @@ def test_lattices_lie_in_their_windows_and_reach_all_of_them(side: int) -> None:
     generator, all_pixels = torch.Generator().manual_seed(0), windows(3, side)
     seen: set[tuple[int, int]] = set()
     for _ in range(60):
-        pixels = lattice_proposals(all_pixels, lattice_phase(3, 1, generator))
+        pixels = strided_proposals(all_pixels, strided_phase(3, 1, generator))
         steps = pixels - pixels[:, :1, :1]
-        assert (steps % LATTICE == 0).all()
+        assert (steps % STEP == 0).all()
         # A window smaller than the lattice may lie between its pixels.
-        reach = max(0, LATTICE - side)
+        reach = max(0, STEP - side)
         assert (pixels >= all_pixels.amin(2, keepdim=True)).all()
         assert (pixels <= all_pixels.amax(2, keepdim=True) + reach).all()
         seen |= {tuple(p) for p in (pixels[0, 0] - all_pixels[0, 0, :1]).tolist()}
     if side == 17:
         assert len(seen) >= 250  # of 289; the last row and column are beyond most phases
     else:
-        assert len(seen) == LATTICE**2
+        assert len(seen) == STEP**2
 
 
 def test_proposals_off_the_lattice_are_refused() -> None:
@@ -90,7 +89,7 @@ def test_proposals_off_the_lattice_are_refused() -> None:
     pixels = torch.zeros(1, NUM_JOINTS, 2, 2, dtype=torch.long) + 50
     pixels[0, 0, 0, 0] += 1
     with pytest.raises(ValueError, match="4 pixels apart"):
-        embed_lattice(matchnet, torch.zeros(1, 1, 216, 176), pixels)
+        embed_strided(matchnet, torch.zeros(1, 1, 216, 176), pixels)
 
 
 def test_matches_have_their_share_of_the_loss() -> None:
@@ -114,7 +113,7 @@ def test_matchnet_learns_to_tell_proposals_apart(data: CropDataset) -> None:
     model.matchnet.train()
     match = Match(model.matchnet)
     for _ in range(40):
-        phase = lattice_phase(8, 1, generator)
+        phase = strided_phase(8, 1, generator)
         cast = SINGLE_PROCESS.autocast("fp32")
         loss = train_matchnet.training_loss(model, match, batch, 0.5, phase, cast)
         optimizer.zero_grad()

@@ -16,22 +16,21 @@ from depth_pose_ros.core.models.detector import DetectorConfig, PersonDetector
 from depth_pose_ros.core.models.fcn import CompactFcn
 from depth_pose_ros.core.models.person_classifier import PersonClassifier
 from depth_pose_ros.core.models.pose_network import PoseNetwork
-from depth_pose_training.commands import export_weights, train_person_classifier
-from depth_pose_training.commands.train_person_classifier import (
-    Candidates,
-    labels,
-    lean,
-    learn,
-    loss,
-    people_only,
-    report,
-)
 from depth_pose_training.data import shards
 from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.data.datasets import LabelledFrame, LabelledPerson
 from depth_pose_training.engine.checkpoints import read, write_whole
 from depth_pose_training.errors import UserError
-from depth_pose_training.learning import run_folder
+from depth_pose_training.learning import export_weights, run_folder, train_person_classifier
+from depth_pose_training.learning.train_person_classifier import (
+    Examples,
+    fit,
+    labels,
+    loss,
+    person_crops,
+    report,
+    shift_threshold,
+)
 from training_helpers.marked_shard import make_shard
 from training_helpers.stick_figures import TINY, write_figures
 
@@ -58,7 +57,7 @@ def test_a_find_is_a_person_nobody_or_not_said() -> None:
 
 def test_the_loss_is_of_the_score_that_the_estimator_makes() -> None:
     head = PersonClassifier(4).eval()
-    batch = Candidates(torch.randn(5, 4), torch.randn(5), torch.tensor([0.0, 1, 1, 0, 1]))
+    batch = Examples(torch.randn(5, 4), torch.randn(5), torch.tensor([0.0, 1, 1, 0, 1]))
     with torch.no_grad():
         pose = head(batch.context).sigmoid()
         scores = [
@@ -73,9 +72,9 @@ def test_the_head_learns_what_the_finder_does_not_know() -> None:
     torch.manual_seed(0)
     context = torch.randn(600, 12) * 3 + 1
     person = (context[:, 2] > 1).float()
-    data = Candidates(context, torch.zeros(600), person)
+    data = Examples(context, torch.zeros(600), person)
     head = PersonClassifier(12)
-    learn(head, data, 20, 1e-2)
+    fit(head, data, 20, 1e-2)
     assert report(head, data)["right"] > 0.95
     torch.testing.assert_close(head.mean, context.mean(0))
 
@@ -85,7 +84,7 @@ def test_a_lower_score_becomes_one_half() -> None:
     context = torch.randn(1, 12)
     before = float(head(context).detach().sigmoid())
     find = 0.3
-    lean(head, detection.combine_scores(find, before))
+    shift_threshold(head, detection.combine_scores(find, before))
     assert detection.combine_scores(find, float(head(context).detach().sigmoid())) == pytest.approx(
         0.5
     )
@@ -145,14 +144,14 @@ def test_the_command_and_the_weights_it_ends_in(
         (run_folder.INFERENCE, {"model": {}}),
     ):
         write_whole(run / name, content)
-    export_weights.assemble(run, tmp_path / "detector.pt", tmp_path / "out.safetensors")
+    export_weights.export(run, tmp_path / "detector.pt", tmp_path / "out.safetensors")
     assert weights.load(tmp_path / "out.safetensors").config.person
 
     if has_openvino():
         in_whole_numbers(options, tmp_path, run)
 
     monkeypatch.setattr(train_person_classifier, "detect", lambda *_: [])
-    with pytest.raises(UserError, match="found nobody"):
+    with pytest.raises(UserError, match="has no detection"):
         train_person_classifier.main(options)
 
 
@@ -160,7 +159,7 @@ def test_crops_of_people_are_seen_from_both_sides(tmp_path: Path) -> None:
     write_figures(tmp_path, 3, seed=2)
     fcn = CompactFcn().eval()
     data = CropDataset(tmp_path)
-    seen = people_only(fcn, data, 1.5)
+    seen = person_crops(fcn, data, 1.5)
     images = data.batch(np.arange(3)).crops
     with torch.no_grad():
         expected = torch.cat((fcn(images).context, fcn(images.flip(-1)).context))

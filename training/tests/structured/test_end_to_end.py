@@ -13,11 +13,11 @@ from depth_pose_ros.core.models.fcn import FcnOutput
 from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_ros.core.skeleton import EDGES, INDEX, NUM_JOINTS
 from depth_pose_training.commands.finetune import main as finetune_main
-from depth_pose_training.commands.templates import make_templates
 from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.engine.checkpoints import read, write_whole
 from depth_pose_training.learning import run_folder
-from depth_pose_training.learning.strided_matchnet import lattice_phase
+from depth_pose_training.learning.strided_matchnet import strided_phase
+from depth_pose_training.learning.templates import make_templates
 from depth_pose_training.structured import finetune
 from depth_pose_training.structured.end_to_end import (
     JointModel,
@@ -144,7 +144,7 @@ def test_only_the_selected_parts_are_trained(
     data = CropDataset(folder)
     model = joint(data, *parts)
     batch = data.batch(np.arange(4))
-    phase = lattice_phase(4, 1, torch.Generator().manual_seed(0))
+    phase = strided_phase(4, 1, torch.Generator().manual_seed(0))
     before = {k: v.clone() for k, v in model.state_dict().items()}
     optimizer = finetune.optimizer(model, rate=1e-2, w_rate=1e-2)
     losses = []

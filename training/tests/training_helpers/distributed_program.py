@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from depth_pose_ros.core.models.fcn import FcnOutput
 from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_ros.core.skeleton import EDGES, NUM_JOINTS
-from depth_pose_training.commands import train_fcn, train_matchnet
 from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.data.loader import CropLoader
 from depth_pose_training.engine import loop
@@ -20,6 +19,7 @@ from depth_pose_training.engine.distributed import join
 from depth_pose_training.engine.loop import LoopConfig
 from depth_pose_training.engine.optimizers import OptimizerConfig
 from depth_pose_training.engine.tensorboard import TensorBoardLogger
+from depth_pose_training.learning import train_fcn, train_matchnet
 from training_helpers.stick_figures import TINY, MeanFcn
 
 BATCH = 4
