@@ -25,8 +25,8 @@ _TALLEST = 2.1  # metres
 #: Estimates of hidden joints may be off by so much; hands are the least certain.
 _TOLERANCE = 1.3
 _HAND_TOLERANCE = 1.6
-#: A skeleton may have so many bones beyond their limit.  With hidden limbs one is common: 19 % of
-#: the people in rendered rooms have at least one, 1 % have three; 8 % of the false positives in real
+#: Maximum number of bones beyond their limit.  With hidden limbs one is common: 19 % of the
+#: people in rendered rooms have at least one, 1 % have three; 8 % of the false positives in real
 #: rooms have three.
 MAX_LONG_BONES = 2
 

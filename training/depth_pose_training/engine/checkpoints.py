@@ -27,7 +27,7 @@ def write_whole(path: Path, data: dict[str, Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Whole or not at all, too: whoever reads it meanwhile gets the old text or the new one."""
+    """Atomic: a concurrent reader gets the old text or the new one."""
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)

@@ -3,7 +3,7 @@
 torch's own DistributedDataParallel, started by torchrun: it needs nothing installed beside torch
 (Lightning Fabric, the alternative, brings ten packages), and every process runs the same command:
 
-    torchrun --nproc-per-node 8 -m -- depth_pose_training.learning.train_fcn ...
+    torchrun --nproc-per-node 8 -m -- depth_pose_training train_fcn ...
 
 A batch's size is that of all processes together, and losses are normalized over all of them, so the
 number of processes changes the speed and not the result.  One thing excepted: batch normalization
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class DistributedError(UserError):
-    """The processes or the device asked for cannot work together."""
+    """The requested processes or device are not available."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def join(device: str = "auto") -> Distributed:
     """This process's distributed, from what torchrun says; alone where it says nothing.
 
     Raises:
-        DistributedError: a GPU is asked for and there is none.
+        DistributedError: a GPU is requested and there is none.
     """
     size, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
     if device == "cuda" and not torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""TensorBoard: numbers over steps, and pictures of what a network finds on held-out crops."""
+"""TensorBoard logger: scalars and images."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -37,7 +37,7 @@ class TensorBoardLogger:
         self._open().flush()
 
     def picture(self, step: int, draw: Callable[[], Image]) -> None:
-        """A BGR picture, drawn only where somebody keeps it."""
+        """A BGR image, drawn only if logging is enabled."""
         if self._folder is not None:
             rgb = np.ascontiguousarray(draw()[..., ::-1])
             self._open().add_image("validation", rgb, step, dataformats="HWC")

@@ -54,9 +54,9 @@ def in_full(output: FcnOutput) -> FcnOutput:
 
 
 def person_loss(judged: Tensor, batch: Batch) -> Tensor:
-    """Cross-entropy of logits (B,) that a crop shows somebody: one that has a known joint."""
-    somebody = (batch.joints[..., 2] > MIN_JOINT_DEPTH).any(1)
-    return F.binary_cross_entropy_with_logits(judged, somebody.to(judged))
+    """Cross-entropy of logits (B,) that a crop shows a person, i.e. has a known joint."""
+    person = (batch.joints[..., 2] > MIN_JOINT_DEPTH).any(1)
+    return F.binary_cross_entropy_with_logits(judged, person.to(judged))
 
 
 def _weighted(value: Tensor, weight: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ of the two hips, in pixels, as published numbers on K2HGD are computed; a datase
 measures it from UpperSpine, and its numbers are only comparable with others that do.
 
 All functions work on arrays of N frames.  A joint without trusted truth counts nowhere.  A person
-who was not found is a row of NaN estimates: its joints count as missed, and have no error.
+who was missed is a row of NaN estimates: its joints count as missed, and have no error.
 """
 
 import numpy as np
@@ -39,7 +39,7 @@ def normalized_distances(
     """Pixel distances in torso diameters.
 
     Args:
-        estimate: (N, 19, 2) pixels, NaN for a person who was not found.
+        estimate: (N, 19, 2) pixels, NaN for a missed person.
         truth: (N, 19, 2) pixels.
         valid: (N, 19) bool, joints with trusted truth.
         top: upper end of the torso: "Neck", or "UpperSpine" where there is none.
@@ -55,7 +55,7 @@ def position_errors(estimate: ArrayLike, truth: ArrayLike, valid: ArrayLike) -> 
     """3-D distances in metres.
 
     Args:
-        estimate: (N, 19, 3) metres, NaN for a person who was not found.
+        estimate: (N, 19, 3) metres, NaN for a missed person.
         truth: (N, 19, 3) metres.
         valid: (N, 19) bool, joints with trusted truth.
 

@@ -1,6 +1,6 @@
 """Crops that show no person: ``python -m depth_pose_training mine_negatives --help``.
 
-Cut from whole frames, where a person detector took something for somebody who is not there, and at
+Cut from whole frames at false positives of a person detector and at
 places on any surface.  ``train_fcn --person`` learns from them to tell people from furniture; they
 are shards like others, of crops in which no joint is known.
 """
@@ -26,8 +26,8 @@ from depth_pose_training.engine import step_options
 from depth_pose_training.errors import UserError
 from depth_pose_training.learning import run_folder
 
-_LEAST = 0.05  # a find with a lower score is not worth a pose
-_MOST = 6  # finds of one frame
+_MIN_SCORE = 0.05  # of a detection
+_MAX_DETECTIONS = 6  # per frame
 _NEAR, _FAR = 0.7, 5.0  # metres: where people are looked for
 
 
@@ -35,7 +35,7 @@ def places(
     detector: PersonDetector, frame: LabelledFrame, anywhere: int, rng: np.random.Generator
 ) -> NDArray:
     """(N, 3) metres: where the detector is wrong, and at most ``anywhere`` places on surfaces."""
-    finds = detect(detector, frame.depth, frame.camera, _LEAST, _MOST)
+    detections = detect(detector, frame.depth, frame.camera, _MIN_SCORE, _MAX_DETECTIONS)
     rows, columns = np.nonzero((frame.depth > _NEAR) & (frame.depth < _FAR))
     chosen = rng.integers(0, len(rows), anywhere if len(rows) else 0)
     surface = [
@@ -44,7 +44,7 @@ def places(
         )
         for i in chosen
     ]
-    found = np.array([*(f.centre for f in finds), *surface]).reshape(-1, 3)
+    found = np.array([*(d.centre for d in detections), *surface]).reshape(-1, 3)
     people = np.array([torso_centre(joints) for joints in frame.joints]).reshape(-1, 3)
     people = people[np.isfinite(people).all(-1)]
     apart = np.linalg.norm(found[:, None] - people[None], axis=-1)
@@ -58,7 +58,7 @@ def sample(frame: LabelledFrame, centre: NDArray) -> CropSample:
     depth = cut_crop(frame.depth, frame.camera, at)
     nowhere = np.zeros((NUM_JOINTS, 3), np.float32)
     unseen = np.full(NUM_JOINTS, OUTSIDE, np.uint8)
-    return CropSample(depth, at.as_array(), nowhere, unseen, "nobody", False)
+    return CropSample(depth, at.as_array(), nowhere, unseen, "negative", False)
 
 
 def samples(

@@ -37,7 +37,7 @@ PERSON = "person.pt"  #: train_person, last
 
 
 class RunError(UserError):
-    """A step was asked for before the steps it needs, or with files that do not fit."""
+    """A step lacks the files of earlier steps, or they do not fit."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

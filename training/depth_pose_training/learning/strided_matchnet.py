@@ -1,7 +1,7 @@
 """MatchNet on strided proposals, for cheaper training.
 
 All pixels of a window need the tower at full resolution.  Proposals :data:`STEP` pixels apart need
-it only with its strides (Fig. 5), once over the whole region: a twentieth of the work for a sixteenth
+it only with its strides (Fig. 5), once over the region: a twentieth of the work for a sixteenth
 of the proposals, with the same features (tested).  A random phase covers all pixels over time.
 """
 

@@ -149,19 +149,19 @@ def detector_loss(output: DetectorOutput, batch: DetectorBatch, stride: int) -> 
 def validate(
     model: PersonDetector, data: FrameSet, threshold: float, device: torch.device, limit: int = 800
 ) -> dict[str, float]:
-    """Recall of the people asked for, false people per frame, and the finds' 3-D error (mm)."""
+    """Recall, false positives per frame, and 3-D error of the detections (mm)."""
     model.eval()
     wanted = matched = false = 0
     errors = []
     for k in range(min(limit, len(data))):
         i = np.array([k])
         batch = data.batch(i, model.multiple)
-        finds = _finds(model, data, k, threshold, device)
+        detections = _detections(model, data, k, threshold, device)
         spines = data.joints[k][: data.people[k], _SPINE]
         status = batch.status[0].numpy()[: len(spines)]
         wanted += int((status == 1).sum())
         taken = np.zeros(len(spines), bool)
-        for f in finds:
+        for f in detections:
             d = np.linalg.norm(spines - f.centre, axis=-1) if len(spines) else np.zeros(0)
             best = int(d.argmin()) if len(d) else -1
             if best >= 0 and d[best] < 0.4 and not taken[best]:
@@ -179,7 +179,7 @@ def validate(
     }
 
 
-def _finds(
+def _detections(
     model: PersonDetector, data: FrameSet, k: int, threshold: float, device: torch.device
 ) -> list[Detection]:
     batch = to_device(data.batch(np.array([k]), model.multiple), device)
@@ -194,7 +194,7 @@ def _camera(data: FrameSet, k: int) -> Camera:
 
 @torch.no_grad()
 def picture(model: PersonDetector, data: FrameSet, threshold: float, device: torch.device) -> Image:
-    """Some held-out frames: crosses where people are asked for, circles where they are found."""
+    """Some held-out frames: crosses at labelled people, circles at detections."""
     model.eval()
     frames = []
     for k in evenly_spaced(data, _SHOWN):
@@ -205,7 +205,7 @@ def picture(model: PersonDetector, data: FrameSet, threshold: float, device: tor
         for u, v, _ in centre[0][status[0] == 1]:
             at = (round(float(u)), round(float(v)))
             cv2.drawMarker(image, at, drawing.MIDDLE, cv2.MARKER_CROSS, 12, 2)
-        for find in _finds(model, data, k, threshold, device):
+        for find in _detections(model, data, k, threshold, device):
             u, v = camera.project(find.centre)
             cv2.circle(image, (round(float(u)), round(float(v))), 9, drawing.RIGHT, 2)
         frames.append(image)

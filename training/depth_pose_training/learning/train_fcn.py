@@ -151,8 +151,8 @@ def learner(
     """The network as :func:`depth_pose_training.engine.loop.fit` wants it.
 
     With ``distributions`` heat maps are taken for the logarithms of distributions, whatever they
-    are meant to be.  With a ``head`` the network also learns to show it who is a person: crops
-    without a known joint are of nobody.
+    are meant to be.  With a ``head`` the network also learns features for the person classifier:
+    crops without a known joint are negatives.
     """
     model.to(distributed.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     winograd.use(model)
@@ -286,14 +286,14 @@ def arguments() -> argparse.ArgumentParser:
     add(
         "--person",
         type=Path,
-        help="train_person's person.pt: learn features by which it tells people from what the "
-        "nobody step cut, too (as one more folder of --data); then train_person anew",
+        help="person.pt of a classifier: its loss on the crops of mine_negatives (another "
+        "folder of --data) is added; then train_person_classifier again",
     )
     add("--begin-from", type=Path, help="checkpoint of a network, perhaps of fewer blocks")
     add("--optimizer", choices=OPTIMIZERS, help="default: the paper's, or muon for compact")
     add("--rate", type=float, help="highest learning rate")
     add("--batch", type=int, help="crops per step, of all processes together")
-    add("--mapped", action="store_true", help="read crops when they are asked for, not all at once")
+    add("--mapped", action="store_true", help="memory-map the crops")
     add("--seed", type=int, default=0)
     add("--threads", type=int, default=2)
     loop.add_arguments(parser, steps=8000, every=250)

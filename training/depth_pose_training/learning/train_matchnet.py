@@ -112,13 +112,13 @@ def validate(network: PoseNetwork, data: CropDataset, limit: int) -> dict[str, f
         output = network.fcn(batch.crops)
         centres, pixels = windows(network, output, batch.crops)
         score = network.matchnet(batch.crops, pixels).sigmoid().mean(-1)
-        asked = batch.weight > 0
+        known = batch.weight > 0
         distance = (pixels - batch.pixels[:, :, None]).norm(dim=-1)
         best = distance.gather(2, score.argmax(-1, keepdim=True))[..., 0]
         coarse = (centres - batch.pixels).norm(dim=-1)
-        errors.append(torch.stack((best, coarse, distance.amin(-1)), -1)[asked])
-        scores.append(score[asked].flatten())
-        labels.append(match_labels(pixels, batch.pixels)[asked].flatten())
+        errors.append(torch.stack((best, coarse, distance.amin(-1)), -1)[known])
+        scores.append(score[known].flatten())
+        labels.append(match_labels(pixels, batch.pixels)[known].flatten())
     error = torch.cat(errors)
     truth = torch.cat(labels).cpu().numpy()
     report = {}

@@ -46,7 +46,7 @@ def test_places_are_away_from_people(folder: Path, monkeypatch: pytest.MonkeyPat
 def test_the_command_writes_crops_without_joints(folder: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     write_whole(tmp_path / "detector.pt", {"model": PersonDetector(DetectorConfig()).state_dict()})
-    out = tmp_path / "nobody"
+    out = tmp_path / "negative"
     options = [
         "--detector",
         str(tmp_path / "detector.pt"),
@@ -58,7 +58,7 @@ def test_the_command_writes_crops_without_joints(folder: Path, tmp_path: Path) -
     mine_negatives.main([*options, "--anywhere", "3", "--size", "4"])
     made = CropDataset(out)
     assert len(made) >= 4
-    assert set(made.modes()) == {"nobody"}
+    assert set(made.modes()) == {"negative"}
     batch = made.batch(np.arange(len(made)), np.random.default_rng(0))
     assert not batch.weight.any()
     assert not batch.joints.any()
