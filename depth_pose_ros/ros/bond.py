@@ -1,6 +1,7 @@
 """The bond with Nav2's lifecycle manager, which takes a node without one for dead."""
 
 import importlib
+import inspect
 from typing import Any
 
 from rclpy.node import Node
@@ -30,7 +31,15 @@ class LifecycleBond:
         except ImportError:
             self._node.get_logger().info(log_messages.NO_BOND)
             return
-        self._bond = bondpy.Bond(_TOPIC, self._node.get_name(), self._node, self._on_broken)
+        # The order of the arguments and the name of the id differ between releases of bondpy.
+        parameters = inspect.signature(bondpy.Bond).parameters
+        id_name = "bond_id" if "bond_id" in parameters else "id"
+        self._bond = bondpy.Bond(
+            node=self._node,
+            topic=_TOPIC,
+            on_broken=self._on_broken,
+            **{id_name: self._node.get_name()},
+        )
         self._bond.heartbeat_period = _HEARTBEAT_PERIOD
         self._bond.start()
 
@@ -39,6 +48,9 @@ class LifecycleBond:
         bond, self._bond = self._bond, None
         if bond is not None and self._node.context.ok():
             bond.shutdown()
+            # bondpy destroys both, but leaves them in the node, whose executor then fails.
+            self._node.destroy_subscription(bond.sub)
+            self._node.destroy_publisher(bond.pub)
 
     def _on_broken(self) -> None:
         if self._bond is not None and self._node.context.ok():

@@ -17,10 +17,11 @@ class Bond:
 
     made: ClassVar[list["Bond"]] = []
 
-    def __init__(self, topic, id, node, on_broken=None, on_formed=None):
-        self.topic, self.id, self.on_broken = topic, id, on_broken
+    def __init__(self, node, topic, bond_id, on_broken=None, on_formed=None):
+        self.topic, self.id, self.on_broken = topic, bond_id, on_broken
         self.calls: list[str] = []
         self.heartbeat_period = 1.0
+        self.sub = self.pub = None
         self.made.append(self)
 
     def start(self):
@@ -31,10 +32,15 @@ class Bond:
         self.on_broken()
 
 
-@pytest.fixture
-def bondpy(monkeypatch):
+class OldBond(Bond):
+    def __init__(self, topic, id, node, on_broken=None, on_formed=None):
+        super().__init__(node, topic, id, on_broken, on_formed)
+
+
+@pytest.fixture(params=[Bond, OldBond])
+def bondpy(monkeypatch, request):
     package, module = ModuleType("bondpy"), ModuleType("bondpy.bondpy")
-    module.Bond = Bond
+    module.Bond = request.param
     monkeypatch.setitem(sys.modules, "bondpy", package)
     monkeypatch.setitem(sys.modules, "bondpy.bondpy", module)
     Bond.made.clear()
