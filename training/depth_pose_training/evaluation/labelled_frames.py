@@ -1,29 +1,29 @@
-"""Evaluate a model on labelled depth images: ``python -m depth_pose_training evaluate --help``.
+"""Evaluate a model on labelled depth images: PDJ, 3-D error, mAP at 10 cm.
 
-The public estimator runs on whole frames of any dataset and finds people by itself.  A frame in
-which the labelled person is not found counts all its joints as missed.  Results are printed, and
-written to ``--out``: summary.json, adapter.json, pictures of the worst and of the missed frames,
-the paper's plots.
+The estimator runs on whole frames of any dataset and detects people itself.  Where the labelled
+person is not detected, all its joints count as missed.  Results are printed, and written to
+``--out``: summary.json, adapter.json, pictures of the worst and of the missed frames, and plots.
 """
 
-import argparse
-import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from depth_pose_training.configs.cli import option, parse
+from depth_pose_training.configs.groups import CommonOptions
 from depth_pose_training.data import datasets, evenly_spaced
 from depth_pose_training.data.datasets import LabelledFrames, registry
 from depth_pose_training.data.datasets.adapter import ENOUGH_FRAMES, JointAdapter
 from depth_pose_training.data.datasets.base import read
+from depth_pose_training.errors import UserError
 from depth_pose_training.evaluation.pictures import worst, write_pictures
 from depth_pose_training.evaluation.plots import plot_curves, plot_per_joint
 from depth_pose_training.evaluation.predictions import Estimator, Predictions, predict
+from depth_pose_training.evaluation.report import write_json
 from depth_pose_training.evaluation.summary import (
     Errors,
     joint_table,
@@ -33,24 +33,42 @@ from depth_pose_training.evaluation.summary import (
 )
 from depth_pose_training.learning import metrics
 
-#: What the model does, from its first task alone to the whole (paper, Sect. 5.3).
+if TYPE_CHECKING:
+    from depth_pose_ros.core.estimator import PoseEstimator
+
+#: Stages of the model, from the FCN alone to the full method (paper, Sect. 5.3).
 STAGES: tuple[str, ...] = ("fcn", "matchnet", "full")
 
-#: (model name or path, device, stage, and mirror=True where asked for) -> an estimator.
+#: Function of model, device, stage and optionally flip_test that returns an estimator.
 EstimatorFactory = Callable[..., Estimator]
 
 
-def load_estimator(model: str | None, device: str, stage: str, mirror: bool = False) -> Estimator:
-    """The public estimator, as an application gets it."""
-    # Imported here, because it brings torch, which --help need not wait for.
+def load_estimator(
+    model: str | None, device: str = "cpu", stage: str = "full", **options: Any
+) -> "PoseEstimator":
+    """The estimator of depth_pose_ros.
+
+    Args:
+        model: name or path of the weights; None for the shipped model.
+        device: cpu, cuda or auto.
+        stage: one of :data:`STAGES`.
+        options: further fields of ``EstimatorOptions``.
+
+    Raises:
+        UserError: an option is invalid, or the weights cannot be read.
+    """
+    # Imported here so that --help does not wait for torch.
     from depth_pose_ros.core.estimator import PoseEstimator
 
-    return PoseEstimator.from_pretrained(model, device=device, stage=stage, flip_test=mirror)
+    try:
+        return PoseEstimator.from_pretrained(model, device=device, stage=stage, **options)
+    except (ValueError, TypeError) as error:
+        raise UserError(str(error)) from error
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found.
+    """Results of :func:`evaluate`.
 
     Attributes:
         frames: the dataset.
@@ -79,7 +97,7 @@ def evaluate(
     Args:
         estimators: by stage, or by any name.
         frames: the dataset.
-        limit: evaluate at most so many frames, evenly spread.
+        limit: maximum number of frames, evenly spaced.
         adapter: also report estimates moved to the dataset's joints.
         progress: show a progress bar.
     """
@@ -99,10 +117,8 @@ def fit_adapter(
 
 
 def write(evaluation: Evaluation, out: Path, header: dict, pictures: int) -> None:
-    """Write summary, adapter, pictures and plots into a folder, made if need be."""
-    out.mkdir(parents=True, exist_ok=True)
-    summary = {**header, "results": evaluation.summaries}
-    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    """Write summary, adapter, pictures and plots into a folder, which is created."""
+    write_json(out / "summary.json", evaluation.summaries, **header)
     if evaluation.adapter is not None:
         evaluation.adapter.save(out / "adapter.json")
     plot_curves(evaluation.summaries, out / "pdj_curves.png")
@@ -116,102 +132,98 @@ def write(evaluation: Evaluation, out: Path, header: dict, pictures: int) -> Non
         write_pictures(folder, frames, indices, p, missed, "missed")
 
 
-def main(argv: Sequence[str] | None = None, factory: EstimatorFactory = load_estimator) -> int:
-    """The command line; returns the exit code."""
-    args = _parser().parse_args(argv)
-    stages = STAGES if args.ablation else (args.stage,)
-    if args.mirror:
-        factory = partial(factory, mirror=True)
-    try:
-        wanted = {**registry.DATASETS[args.data].evaluation, **registry.chosen(args)}
-        if args.data == "synthetic" and args.motion:
-            wanted["seed"] = args.seed
-        frames = datasets.open(args.data, args.root, **wanted)
-        # One estimator per stage: finding people does not depend on the stage, so that all of them
-        # see the same crops.
-        estimators = {stage: factory(args.model, args.device, stage) for stage in stages}
-        adapter = _adapter(args, wanted, estimators[stages[-1]])
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    result = evaluate(estimators, frames, args.limit, adapter, progress=True)
+@dataclass(frozen=True)
+class FrameOptions(registry.DatasetOptions, CommonOptions):
+    """Options of the steps that evaluate on a dataset."""
+
+    limit: int | None = option("maximum number of frames, evenly spaced", None)
+
+    def selection(self) -> dict[str, Any]:
+        """Arguments of the dataset: by default its frames for evaluation."""
+        values = {**registry.DATASETS[self.data].evaluation, **registry.chosen(self)}
+        if self.data == "synthetic" and self.motion:
+            values["seed"] = self.seed
+        return values
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(FrameOptions):
+    """Options of the step."""
+
+    model: str | None = option("name or path of the weights (default: the shipped model)", None)
+    device: Literal["auto", "cpu", "cuda"] = option("device of the estimator", "auto")
+    stage: Literal["fcn", "matchnet", "full"] = option("last stage of the model to run", "full")
+    flip_test: bool = option(
+        "average the FCN's output with that of the flipped crop (test-time augmentation)", False
+    )
+    ablation: bool = option("evaluate all stages on the same frames (Fig. 10, 11)", False)
+    adapter: str = option(
+        'adapter to the joints of the dataset: "fit" (on --adapter-subjects), "none", or a JSON '
+        "file",
+        "fit",
+    )
+    adapter_subjects: tuple[int, ...] = option(
+        "utd_mhad: subjects to fit the adapter on (default: 1 3 5)", ()
+    )
+    adapter_frames: int = option("maximum number of frames to fit the adapter on", ENOUGH_FRAMES)
+    out: Path = option("folder of the results", Path("build/eval"))
+    pictures: int = option("number of pictures of the worst and of the missed frames", 20)
+
+    def training(self) -> dict[str, Any]:
+        """Arguments of the dataset that select the frames to fit the adapter on."""
+        training = dict(registry.DATASETS[self.data].training)
+        if self.adapter_subjects and "subjects" in training:
+            training["subjects"] = list(self.adapter_subjects)
+        return training
+
+
+def main(argv: Sequence[str] | None = None, factory: EstimatorFactory = load_estimator) -> None:
+    """The command line."""
+    options = parse(EvaluateOptions, argv, "evaluate")
+    stages = STAGES if options.ablation else (options.stage,)
+    if options.flip_test:
+        factory = partial(factory, flip_test=True)
+    selection = options.selection()
+    frames = datasets.open(options.data, options.root, **selection)
+    # Detection does not depend on the stage: all estimators get the same crops.
+    estimators = {stage: factory(options.model, options.device, stage) for stage in stages}
+    adapter = _adapter(options, estimators[stages[-1]])
+    result = evaluate(estimators, frames, options.limit, adapter, progress=True)
+    source = None if adapter is None else {"source": options.adapter, **options.training()}
     header = {
-        "data": args.data,
-        "options": {k: [str(x) for x in v] if k == "motion" else v for k, v in wanted.items()},
-        "model": args.model,
+        "data": options.data,
+        "options": {k: [str(x) for x in v] if k == "motion" else v for k, v in selection.items()},
+        "model": options.model,
         "torso": f"{frames.torso_top} to the middle of the hips",
         "pdj_thresholds": list(metrics.PDJ_THRESHOLDS),
-        "adapter": None if adapter is None else {"source": args.adapter, **_training(args)},
+        "adapter": source,
     }
-    write(result, args.out, header, args.pictures)
-    print(f"\n{args.data}: {len(result.indices)} frames; torso from {header['torso']}\n")
+    write(result, options.out, header, options.pictures)
+    print(f"\n{options.data}: {len(result.indices)} frames; torso from {header['torso']}\n")
     print(table(result.summaries))
     print(f"\n{people_table(result.summaries)}")
     print(f"\n{stages[-1]}, per joint\n\n{joint_table(result.summaries[stages[-1]])}")
     for stage, summary in result.summaries.items():
         if summary["not_found"]:
-            print(f"\n{stage}: nobody found in {', '.join(summary['not_found'])}")
-    print(f"\nwritten to {args.out}")
-    return 0
+            print(f"\n{stage}: labelled person missed in {', '.join(summary['not_found'])}")
+    print(f"\nwritten to {options.out}")
 
 
-def _training(args: argparse.Namespace) -> dict[str, Any]:
-    """The options that choose what the adapter is fitted on."""
-    training = dict(registry.DATASETS[args.data].training)
-    if args.adapter_subjects and "subjects" in training:
-        training["subjects"] = args.adapter_subjects
-    return training
-
-
-def _adapter(
-    args: argparse.Namespace, wanted: dict[str, Any], estimator: Estimator
-) -> JointAdapter | None:
-    training = _training(args)
-    if args.adapter == "none" or (args.adapter == "fit" and not training):
-        return None  # synthetic joints are ours
-    if args.adapter != "fit":
-        return JointAdapter.load(args.adapter)
+def _adapter(options: EvaluateOptions, estimator: Estimator) -> JointAdapter | None:
+    training, selection = options.training(), options.selection()
+    if options.adapter == "none" or (options.adapter == "fit" and not training):
+        return None  # synthetic data has the joints of the model
+    if options.adapter != "fit":
+        return JointAdapter.load(options.adapter)
     for name, value in training.items():
-        theirs = value if isinstance(value, list) else [value]
-        ours = wanted[name] if isinstance(wanted[name], list) else [wanted[name]]
-        both = sorted(set(theirs) & set(ours))
+        fitted, evaluated = (v if isinstance(v, list) else [v] for v in (value, selection[name]))
+        both = sorted(set(fitted) & set(evaluated))
         if both:
-            raise ValueError(
+            raise UserError(
                 f"the adapter must not be fitted on {name} that are evaluated, but {both} would "
-                "be: give others, or --adapter none"
+                f"be: choose other {name}, or --adapter none"
             )
-    frames = datasets.open(args.data, args.root, **{**wanted, **training})
+    frames = datasets.open(options.data, options.root, **{**selection, **training})
     if not np.isfinite(frames[0].target.joints).any():
-        return None  # there is nothing in space to fit to
-    return fit_adapter(estimator, frames, args.adapter_frames, progress=True)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m depth_pose_training evaluate",
-        description="Evaluate a model on labelled depth images: PDJ, 3-D error, mAP at 10 cm.",
-    )
-    add = parser.add_argument
-    registry.add_arguments(parser)
-    add("--seed", type=int, default=0, help="of rendered frames")
-    add("--limit", type=int, help="at most so many frames, evenly spread")
-    add("--model", help="name or path of the weights (default: the shipped model)")
-    add("--device", default="auto", help="cpu, cuda or auto")
-    add("--stage", choices=STAGES, default="full", help="how much of the model to run")
-    add("--mirror", action="store_true", help="look at everybody a second time, in the mirror")
-    add("--ablation", action="store_true", help="all stages on the same frames (Fig. 10, 11)")
-    add(
-        "--adapter",
-        default="fit",
-        help='to the dataset\'s joints: "fit" on --adapter-subjects, "none", or an adapter.json',
-    )
-    add("--adapter-subjects", type=int, nargs="+", help="utd_mhad: to fit the adapter on (1 3 5)")
-    add(
-        "--adapter-frames",
-        type=int,
-        default=ENOUGH_FRAMES,
-        help="at most so many frames of them",
-    )
-    add("--out", type=Path, default=Path("build/eval"), help="folder for results")
-    add("--pictures", type=int, default=20, help="pictures of the worst and of the missed frames")
-    return parser
+        return None  # the dataset has 2-D labels only
+    return fit_adapter(estimator, frames, options.adapter_frames, progress=True)

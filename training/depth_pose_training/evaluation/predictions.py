@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 
 class Estimator(Protocol):
-    """What is evaluated: depth_pose_ros' PoseEstimator, or anything with its one method."""
+    """Interface of evaluated estimators, see :class:`depth_pose_ros.PoseEstimator`."""
 
     def estimate(self, depth: NDArray[np.float32], camera: Camera) -> Sequence[Pose]: ...
 
@@ -34,13 +34,13 @@ class Predictions:
         true_joints: (N, 19, 3) metres, optical frame; NaN where unknown.
         true_pixels: (N, 19, 2); NaN where unknown.
         valid: (N, 19) bool, joints with trusted truth.
-        joints: (N, 19, 3) metres, optical frame, of the person that stands for the labelled one,
-            see :func:`predict`; NaN where there is none.
+        joints: (N, 19, 3) metres, optical frame, estimate of the labelled person, see
+            :func:`predict`; NaN where there is none.
         pixels: (N, 19, 2), the same person.
-        people: (N,) how many people were found.
-        asked: (N,) how many people there were to be found.
-        matched: (N,) how many of these were.
-        false: (N,) how many were found where nobody is.
+        people: (N,) number of estimated people.
+        counted: (N,) number of people that count in the evaluation.
+        matched: (N,) number of these with an estimate.
+        false: (N,) number of false positives.
         seconds: (N,) wall time of the estimate.
     """
 
@@ -52,7 +52,7 @@ class Predictions:
     joints: Array
     pixels: Array
     people: NDArray[np.int64]
-    asked: NDArray[np.int64]
+    counted: NDArray[np.int64]
     matched: NDArray[np.int64]
     false: NDArray[np.int64]
     seconds: Array
@@ -67,7 +67,7 @@ class Predictions:
 
     @property
     def found(self) -> NDArray[np.bool_]:
-        """(N,) bool: frames with an estimate that stands for the labelled person."""
+        """(N,) bool: frames with an estimate of the labelled person."""
         return np.asarray(np.isfinite(self.joints).all((1, 2)))
 
 
@@ -88,9 +88,9 @@ def predict(
 ) -> dict[str, Predictions]:
     """Run every estimator on every whole frame; each frame is read once.
 
-    The best-scoring person of a frame stands for the labelled one, whoever it is: choosing the one
-    nearest to the truth would use what a robot does not know.  Only where a frame has several
-    people, or nobody to be found, are estimates matched with people by place.
+    In frames with one person, the estimate with the highest score is compared with the label: the
+    nearest one would use the truth.  In frames with several people, or without a counted person,
+    estimates are matched with people by the distance of their torso centres.
 
     Args:
         estimators: by name.
@@ -124,7 +124,7 @@ def predict(
             joints=np.array(c.joints, dtype=np.float64),
             pixels=np.array(c.pixels, dtype=np.float64),
             people=np.array(c.people, dtype=np.int64),
-            asked=np.array([n for n, _, _ in c.counts], dtype=np.int64),
+            counted=np.array([n for n, _, _ in c.counts], dtype=np.int64),
             matched=np.array([n for _, n, _ in c.counts], dtype=np.int64),
             false=np.array([n for _, _, n in c.counts], dtype=np.int64),
             seconds=np.array(c.seconds, dtype=np.float64),
@@ -138,26 +138,26 @@ def _estimate(estimator: Estimator, frame: LabelledFrame, into: _Collected) -> N
     poses = estimator.estimate(frame.depth, frame.camera)
     into.seconds.append(time.perf_counter() - start)
     into.people.append(len(poses))
-    places = np.array([torso_centre(j) for j in frame.joints]).reshape(-1, 3)
-    asked = frame.counted
-    labelled = bool(asked.any())  # then the first person is the labelled one
-    if labelled and not np.isfinite(places[0]).all():  # labelled in the image only
+    centres = np.array([torso_centre(j) for j in frame.joints]).reshape(-1, 3)
+    counted = frame.counted
+    labelled = bool(counted.any())  # then the first person is the labelled one
+    if labelled and not np.isfinite(centres[0]).all():  # 2-D labels only
         match = np.zeros(len(poses), int) - 1
         match[:1] = 0
     else:
         match = match_people(
-            np.array([torso_centre(p.joints) for p in poses]).reshape(-1, 3), places
+            np.array([torso_centre(p.joints) for p in poses]).reshape(-1, 3), centres
         )
     into.counts.append(
-        (int(asked.sum()), int(asked[match[match >= 0]].sum()), int((match < 0).sum()))
+        (int(counted.sum()), int(counted[match[match >= 0]].sum()), int((match < 0).sum()))
     )
     if len(frame.people) != 1 or not labelled:
-        mine = [pose for pose, who in zip(poses, match, strict=True) if who == 0 and labelled]
+        chosen = [p for p, person in zip(poses, match, strict=True) if person == 0 and labelled]
     else:
-        mine = sorted(poses, key=lambda pose: -pose.score)
-    if mine:
-        into.joints.append(mine[0].joints)
-        into.pixels.append(mine[0].pixels)
+        chosen = sorted(poses, key=lambda pose: -pose.score)
+    if chosen:
+        into.joints.append(chosen[0].joints)
+        into.pixels.append(chosen[0].pixels)
     else:
         into.joints.append(np.full((NUM_JOINTS, 3), np.nan))
         into.pixels.append(np.full((NUM_JOINTS, 2), np.nan))

@@ -13,6 +13,7 @@ from depth_pose_ros.core.skeleton import INDEX, JOINTS, NUM_JOINTS
 from depth_pose_training.data import shards
 from depth_pose_training.data.datasets.adapter import JointAdapter
 from depth_pose_training.data.datasets.base import LabelledFrame, LabelledPerson
+from depth_pose_training.errors import UserError
 from depth_pose_training.evaluation.labelled_frames import (
     STAGES,
     evaluate,
@@ -31,7 +32,7 @@ NECK = INDEX["Neck"]
 
 @dataclass
 class Frames:
-    """A dataset in memory; the depth's first pixel tells a fake which frame it sees."""
+    """A dataset in memory; the first pixel of the depth is the number of the frame."""
 
     count: int = 8
     name: str = "made"
@@ -60,7 +61,7 @@ class Frames:
 
 
 class Fake:
-    """Knows the truth, and is wrong by a given shift in metres; blind to some frames."""
+    """Returns the truth moved by a shift in metres; detects no person in some frames."""
 
     def __init__(self, frames, shift=(0.0, 0.0, 0.0), blind=()):
         self.frames, self.shift, self.blind = frames, shift, blind
@@ -115,7 +116,7 @@ def test_person_not_found_counts_as_missed_and_is_listed(frames):
     assert summary["raw"]["mean_error_mm"] == pytest.approx(0, abs=1e-3)
 
 
-def test_nobody_ever_found(frames):
+def test_no_person_detected(frames):
     summary = evaluate({"full": Fake(frames, blind=range(8))}, frames).summaries["full"]
     assert set(summary["raw"]["pdj"].values()) == {0.0}
     assert summary["raw"]["mean_error_mm"] is None
@@ -128,7 +129,7 @@ def test_limit_spreads_over_the_dataset(frames):
     assert result.predictions["full"].keys == ["clip/0", "clip/4", "clip/7"]
 
 
-def test_any_iterable_of_frames_will_do(frames):
+def test_frames_are_any_iterable(frames):
     predictions = predict({"a": Fake(frames)}, iter(frames.frames))["a"]
     assert len(predictions) == 8
     assert predictions.joints[:, NECK] == pytest.approx(np.tile((0, -0.55, 2.8), (8, 1)))
@@ -148,7 +149,7 @@ def test_adapter_is_fitted_and_reported_beside_the_raw_numbers(frames):
     assert "PDJ (adapted)" in joint_table(summary)
 
 
-def test_nothing_is_adapted_where_nobody_was_found(frames):
+def test_missed_people_are_not_adapted(frames):
     adapter = fit_adapter(Fake(frames, (0, 0.03, 0)), frames)
     summary = evaluate({"full": Fake(frames, blind=(0,))}, frames, adapter=adapter).summaries[
         "full"
@@ -156,7 +157,7 @@ def test_nothing_is_adapted_where_nobody_was_found(frames):
     assert summary["adapted"]["pdj"]["0.20"] <= 7 / 8
 
 
-def test_worst_rows_come_first_and_missed_ones_not_at_all():
+def test_worst_rows_come_first_without_missed_ones():
     errors = np.full((4, NUM_JOINTS), 0.1)
     errors[1] = 0.5
     errors[2] = np.inf
@@ -168,8 +169,8 @@ def test_worst_rows_come_first_and_missed_ones_not_at_all():
 
 def test_drawing_shows_truth_and_estimate(frames):
     frame = frames[0]
-    image = draw(frame, np.full((NUM_JOINTS, 2), np.nan), "nobody")
-    both = draw(frame, frame.target.pixels + 5, "somebody")
+    image = draw(frame, np.full((NUM_JOINTS, 2), np.nan), "missed")
+    both = draw(frame, frame.target.pixels + 5, "estimate")
     assert image.shape == both.shape == (720, 960, 3)
     assert image.dtype == np.uint8
     red = (60, 60, 255)
@@ -203,7 +204,7 @@ def test_written_results(frames, tmp_path):
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Lets the command line open a dataset made here; remembers with what."""
+    """The command line opens an in-memory dataset; records the arguments."""
     calls = []
 
     def fake_open(name, root, **options):
@@ -224,7 +225,7 @@ def test_command_line(frames, opened, tmp_path, capsys):
     arguments = ["--root", "data", "--model", "compact", "--device", "cpu", "--limit", "4"]
     out = tmp_path / "eval"
     arguments += ["--ablation", "--pictures", "1", "--out", str(out)]
-    assert main(arguments, factory) == 0
+    main(arguments, factory)
     assert made == [("compact", "cpu", stage) for stage in STAGES]
     assert [subjects for _, subjects, *_ in opened] == [[7], [1, 3, 5]]
     printed = capsys.readouterr().out
@@ -241,23 +242,21 @@ def test_command_line_takes_a_saved_adapter_or_none(frames, opened, tmp_path):
     saved = tmp_path / "adapter.json"
     fit_adapter(Fake(frames, (0, 0.03, 0)), frames).save(saved)
     common = ["--root", "data", "--pictures", "0", "--out", str(tmp_path)]
-    assert main([*common, "--adapter", str(saved)], lambda *_: Fake(frames)) == 0
+    main([*common, "--adapter", str(saved)], lambda *_: Fake(frames))
     assert len(opened) == 1
-    assert main([*common, "--adapter", "none"], lambda *_: Fake(frames)) == 0
+    main([*common, "--adapter", "none"], lambda *_: Fake(frames))
     assert json.loads((tmp_path / "summary.json").read_text())["adapter"] is None
 
 
-def test_adapter_is_never_fitted_on_what_is_evaluated(frames, opened, tmp_path, capsys):
+def test_adapter_is_not_fitted_on_evaluated_subjects(frames, opened, tmp_path):
     arguments = ["--root", "data", "--subjects", "7", "3", "--out", str(tmp_path)]
-    assert main(arguments, lambda *_: Fake(frames)) == 2
-    assert "[3] would be" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"\[3\] would be"):
+        main(arguments, lambda *_: Fake(frames))
 
 
-def test_missing_data_is_one_clear_error(tmp_path, capsys):
-    assert main(["--root", str(tmp_path / "nowhere")], lambda *_: None) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert "is missing" in error
+def test_missing_data_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match="is missing"):
+        main(["--root", str(tmp_path / "nowhere")], lambda *_: None)
 
 
 def test_all_joint_names_are_reported(frames):
@@ -283,27 +282,27 @@ def test_truth_and_estimate_are_drawn_side_by_side(frames):
     green, red = (80, 220, 80), (60, 60, 255)
     assert (left == green).all(-1).any() and not (left == red).all(-1).any()
     assert (right == red).all(-1).any() and not (right == green).all(-1).any()
-    nobody = side_by_side(frame, np.full((NUM_JOINTS, 2), np.nan), "a frame")
-    assert not (nobody[50:] == red).all(-1).any()
+    missed = side_by_side(frame, np.full((NUM_JOINTS, 2), np.nan), "a frame")
+    assert not (missed[50:] == red).all(-1).any()
 
 
-def test_command_line_on_synthetic_shards(tmp_path, capsys):
+def test_command_line_on_synthetic_shards(tmp_path):
     folder = tmp_path / "shards"
     folder.mkdir()
     shards.write(folder / "shard_00000.npz", figures(3))
 
-    class Nobody:
+    class NoDetections:
         def estimate(self, depth, camera):
             return []
 
     out = tmp_path / "out"
     arguments = ["--data", "synthetic", "--root", str(folder), "--out", str(out)]
-    assert main([*arguments, "--kind", "crops"], lambda *_: Nobody()) == 0
+    main([*arguments, "--kind", "crops"], lambda *_: NoDetections())
     written = json.loads((out / "summary.json").read_text())
     assert written["options"] == {"kind": "crops"}
     assert written["adapter"] is None
     assert written["results"]["full"]["people"] == {
-        "asked": 3, "found": 0, "recall": 0, "false": 0, "false_per_frame": 0,
+        "counted": 3, "found": 0, "recall": 0, "false": 0, "false_per_frame": 0,
     }  # fmt: skip
-    assert main([*arguments, "--subjects", "7"], lambda *_: Nobody()) == 2
-    assert "synthetic does not take subjects" in capsys.readouterr().err
+    with pytest.raises(UserError, match="synthetic does not take subjects"):
+        main([*arguments, "--subjects", "7"], lambda *_: NoDetections())

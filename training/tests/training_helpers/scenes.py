@@ -29,18 +29,17 @@ def pose(joints, score=1.0):
     )
 
 
-def scene(people, asked=None, **kwargs):
+def scene(people, counted=None):
     """A frame with people at the given x in metres; the first is the labelled one."""
     body = np.random.default_rng(1).uniform((-0.4, -0.6, 2.5), (0.4, 0.6, 3.0), (NUM_JOINTS, 3))
     for joint, (x, y) in TORSO.items():
         body[INDEX[joint]] = (x, y, 2.8)
     body[INDEX["MiddleSpine"]] = (0, -0.2, 2.8)
     joints = np.array([body + (x, 0, 0) for x in people]).reshape(-1, NUM_JOINTS, 3)
-    counted = [True, *(asked or [True] * len(people))]
+    counts = [True, *(counted or [True] * len(people))]
     valid = np.ones(NUM_JOINTS, bool)
     labelled = tuple(
-        LabelledPerson(j, CAMERA.project(j), valid, c)
-        for j, c in zip(joints, counted, strict=False)
+        LabelledPerson(j, CAMERA.project(j), valid, c) for j, c in zip(joints, counts, strict=False)
     )
     depth = np.full((60, 80), 3, np.float32)
     return LabelledFrame(depth, CAMERA, labelled, "scene"), body
