@@ -1,4 +1,4 @@
-"""Confidence that means something: how reliable it is, and what makes it so."""
+"""Calibration of the confidence and its reliability."""
 
 from dataclasses import dataclass
 
@@ -9,22 +9,23 @@ from scipy.special import expit, logit
 
 from depth_pose_ros.core.models.decode import CONFIDENCE_EPS
 from depth_pose_ros.core.skeleton import NUM_JOINTS
+from depth_pose_training.errors import UserError
 
 Array = NDArray[np.float64]
 
-RIGHT = 0.10  #: metres: a joint this near to the truth is right, as in mAP at 10 cm
+RIGHT = 0.10  #: metres, maximum error of a correct joint, as in mAP at 10 cm
 BINS = 10
-_SHRINKAGE = 20.0  # as if so many joints agreed with the calibration of all together
+_SHRINKAGE = 20.0  # weight of the common calibration, in joints
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """What came of N joints, by confidence in equal bins.
+    """Outcomes of N joints, by confidence in equal bins.
 
     Attributes:
         confidence: (BINS,) their mean confidence; NaN for an empty bin.
-        right: (BINS,) share that was right; NaN for an empty bin.
-        count: (BINS,) how many.
+        right: (BINS,) share of correct joints; NaN for an empty bin.
+        count: (BINS,) number of joints.
         brier: mean squared difference of confidence and outcome (Brier, 1950).
     """
 
@@ -41,13 +42,13 @@ class Reliability:
 
 
 def reliability(confidence: Array, right: NDArray[np.bool_]) -> Reliability:
-    """Confidences in [0, 1] and outcomes of N joints.
+    """Reliability of N confidences in [0, 1].
 
     Raises:
-        ValueError: there are none.
+        UserError: there are none.
     """
     if not confidence.size:
-        raise ValueError("no joint with known truth: there is nothing to compare confidence with")
+        raise UserError("no joint has known truth: the confidence cannot be evaluated")
     which = np.minimum((confidence * BINS).astype(int), BINS - 1)
     count = np.bincount(which, minlength=BINS)
     with np.errstate(invalid="ignore"):
@@ -67,21 +68,21 @@ def calibrate(confidence: Array, calibration: Array) -> Array:
 
 
 def fit(confidence: Array, right: NDArray[np.bool_], known: NDArray[np.bool_]) -> Array:
-    """Slope and offset of every joint (Platt, 1999), drawn to those of all joints together.
+    """Slope and offset of every joint (Platt, 1999), regularized towards those of all joints.
 
     Args:
         confidence: (N, 19) in [0, 1], not calibrated.
-        right: (N, 19) whether the joint was.
-        known: (N, 19) whether there is truth.
+        right: (N, 19) bool, correct joints.
+        known: (N, 19) bool, joints with truth.
 
     Returns:
-        (19, 2); slopes are positive, so that order stays.
+        (19, 2); slopes are positive, so that the order is kept.
 
     Raises:
-        ValueError: too few joints, or all of them right or wrong.
+        UserError: too few joints, or all of them right or wrong.
     """
     if not (0 < right[known].mean() < 1 if known.any() else False):
-        raise ValueError("a calibration needs joints that are right and joints that are wrong")
+        raise UserError("a calibration needs joints that are right and joints that are wrong")
     z = logit(np.clip(confidence, CONFIDENCE_EPS, 1 - CONFIDENCE_EPS))
     together = _fit(z[known], right[known], np.zeros(2), 1e-3)
     rows = [

@@ -1,14 +1,10 @@
-"""Is a joint's confidence the probability that it is within 10 cm?
+"""Evaluate and fit the confidence: probability that a joint is within 10 cm of the truth.
 
-``python -m depth_pose_training evaluate_confidence --data data/val`` measures it on held-out
-crops and draws the reliability plot.  With ``--fit models/new.safetensors`` every second crop is
-used to fit a calibration, which goes into a copy of the weights, and the other crops show what it
-is worth.
+Measures the calibration error on held-out crops and draws the reliability diagram.  With
+``--fit models/new.safetensors`` a calibration is fitted on every second crop and written into a
+copy of the weights; the results are then those of the other crops.
 """
 
-import argparse
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +17,12 @@ from tqdm import tqdm
 from depth_pose_ros.core import weights
 from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_ros.core.skeleton import JOINTS
+from depth_pose_training.configs.cli import option, parse
+from depth_pose_training.configs.groups import CommonOptions
 from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.data.shards import MIN_JOINT_DEPTH
 from depth_pose_training.data.synthetic.samples import HIDDEN, OUTSIDE
+from depth_pose_training.errors import UserError
 from depth_pose_training.evaluation.calibration import (
     BINS,
     RIGHT,
@@ -32,6 +31,7 @@ from depth_pose_training.evaluation.calibration import (
     fit,
     reliability,
 )
+from depth_pose_training.evaluation.report import markdown_table, write_json
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.bool_]
@@ -44,10 +44,10 @@ class Outcomes:
     """Joints of N crops.
 
     Attributes:
-        confidence: (N, 19) in [0, 1], as the network has it without calibration.
-        right: (N, 19) whether within 10 cm of the truth.
-        known: (N, 19) whether there is truth; also of joints outside the image.
-        visible: (N, 19) as in the shards.
+        confidence: (N, 19) in [0, 1], not calibrated.
+        right: (N, 19) bool, joints within 10 cm of the truth.
+        known: (N, 19) bool, joints with truth; also those outside the image.
+        visible: (N, 19) visibility, as in the shards.
     """
 
     confidence: Array
@@ -56,20 +56,20 @@ class Outcomes:
     visible: NDArray[np.uint8]
 
     def of(self, rows: slice) -> "Outcomes":
-        """Those of some crops."""
+        """Outcomes of some crops."""
         return Outcomes(
             self.confidence[rows], self.right[rows], self.known[rows], self.visible[rows]
         )
 
     def reliability(self, calibration: Array, which: Rows | None = None) -> Reliability:
-        """With a calibration (19, 2), of all known joints or of some, (N, 19)."""
+        """Reliability with a calibration (19, 2), of all known joints or of ``which`` (N, 19)."""
         chosen = self.known if which is None else self.known & which
         return reliability(calibrate(self.confidence, calibration)[chosen], self.right[chosen])
 
 
 @torch.no_grad()
-def outcomes(network: PoseNetwork, data: CropDataset, indices: NDArray[np.int64]) -> Outcomes:
-    """Run the whole method on some crops.  Leaves the network without calibration."""
+def run(network: PoseNetwork, data: CropDataset, indices: NDArray[np.int64]) -> Outcomes:
+    """Run the full method on some crops.  Resets the calibration of the network."""
     network.calibration.copy_(torch.tensor((1.0, 0.0)))
     confidence, right, known, visible = [], [], [], []
     for part in tqdm(np.array_split(indices, -(-len(indices) // _BATCH)), unit="batch"):
@@ -82,21 +82,21 @@ def outcomes(network: PoseNetwork, data: CropDataset, indices: NDArray[np.int64]
     return Outcomes(*(np.concatenate(parts) for parts in (confidence, right, known, visible)))
 
 
-def summarize(found: Outcomes, calibrations: Mapping[str, Array]) -> dict[str, dict]:
-    """Numbers by calibration: all joints, those seen, hidden and outside the image, each joint."""
+def summarize(outcomes: Outcomes, calibrations: Mapping[str, Array]) -> dict[str, dict]:
+    """Numbers by calibration: all joints, visible, hidden, outside the image, and each joint."""
     groups = {
-        "all": np.ones_like(found.known),
-        "seen": (found.visible != HIDDEN) & (found.visible != OUTSIDE),
-        "hidden": found.visible == HIDDEN,
-        "outside": found.visible == OUTSIDE,
+        "all": np.ones_like(outcomes.known),
+        "visible": (outcomes.visible != HIDDEN) & (outcomes.visible != OUTSIDE),
+        "hidden": outcomes.visible == HIDDEN,
+        "outside": outcomes.visible == OUTSIDE,
     }
     for k, joint in enumerate(JOINTS):
-        groups[joint] = np.zeros_like(found.known)
+        groups[joint] = np.zeros_like(outcomes.known)
         groups[joint][:, k] = True
-    groups = {name: rows for name, rows in groups.items() if (rows & found.known).any()}
+    groups = {name: rows for name, rows in groups.items() if (rows & outcomes.known).any()}
     return {
         kind: {
-            name: _numbers(found.reliability(calibration, rows)) for name, rows in groups.items()
+            name: _numbers(outcomes.reliability(calibration, rows)) for name, rows in groups.items()
         }
         for kind, calibration in calibrations.items()
     }
@@ -104,14 +104,14 @@ def summarize(found: Outcomes, calibrations: Mapping[str, Array]) -> dict[str, d
 
 def _numbers(measured: Reliability) -> dict:
     total = measured.count.sum()
-    share, sure = (
+    right, confidence = (
         float(np.nansum(values * measured.count) / total)
         for values in (measured.right, measured.confidence)
     )
     return {
         "joints": int(total),
-        "right": round(share, 4),
-        "confidence": round(sure, 4),
+        "right": round(right, 4),
+        "confidence": round(confidence, 4),
         "calibration_error": round(measured.error, 4),
         "brier": round(measured.brier, 4),
         "bins": [
@@ -125,16 +125,16 @@ def _numbers(measured: Reliability) -> dict:
 def table(summary: Mapping[str, dict]) -> str:
     """The numbers as text."""
     columns = ("joints", "right", "confidence", "calibration_error", "brier")
-    lines = [f"{'':<30}" + "".join(f"{c:>19}" for c in columns)]
-    for group in next(iter(summary.values())):
-        for kind, numbers in summary.items():
-            row = numbers[group]
-            lines.append(f"{f'{group}, {kind}':<30}" + "".join(f"{row[c]:>19}" for c in columns))
-    return "\n".join(lines)
+    rows = [
+        [f"{group}, {kind}", *(str(numbers[group][c]) for c in columns)]
+        for group in next(iter(summary.values()))
+        for kind, numbers in summary.items()
+    ]
+    return markdown_table(["group, calibration", *columns], rows)
 
 
 def plot(curves: Mapping[str, Reliability], path: Path) -> None:
-    """Reliability diagram: share that was right over confidence, and how many joints had it."""
+    """Reliability diagram: share of correct joints and number of joints by confidence."""
     from matplotlib.figure import Figure  # only plots need matplotlib
 
     figure = Figure(figsize=(5, 6), layout="constrained")
@@ -143,7 +143,7 @@ def plot(curves: Mapping[str, Reliability], path: Path) -> None:
     edges = np.arange(BINS + 1) / BINS
     for name, curve in curves.items():
         axes.plot(
-            curve.confidence, curve.right, "o-", label=f"{name}: off by {100 * curve.error:.1f} %"
+            curve.confidence, curve.right, "o-", label=f"{name}: error {100 * curve.error:.1f} %"
         )
         counts.stairs(curve.count, edges, label=name)
     axes.set(xlim=(0, 1), ylim=(0, 1), ylabel=f"share within {100 * RIGHT:.0f} cm")
@@ -155,48 +155,40 @@ def plot(curves: Mapping[str, Reliability], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--weights", help="name or path of the weights (default: the shipped ones)")
-    parser.add_argument(
-        "--data", type=Path, nargs="+", required=True, help="folders of held-out shards"
-    )
-    parser.add_argument("--limit", type=int, help="at most so many crops, evenly spread")
-    parser.add_argument("--fit", type=Path, help="write calibrated weights here")
-    parser.add_argument("--out", type=Path, default=Path("build/reliability"))
-    parser.add_argument("--threads", type=int, default=2)
-    args = parser.parse_args(argv)
-    torch.set_num_threads(args.threads)
-    try:
-        path = weights.resolve(args.weights)
-        network, data = weights.load(path), CropDataset(*args.data)
-        calibrations = {"without": _plain(), "as stored": network.calibration.double().numpy()}
-        if np.array_equal(calibrations["as stored"], calibrations["without"]):
-            del calibrations["as stored"]
-        if not len(data):
-            raise ValueError(f"no crops in {', '.join(map(str, args.data))}")
-        found = outcomes(network, data, data.evenly_spaced(args.limit))
-        if args.fit is not None:
-            half = found.of(slice(0, None, 2))
-            found = found.of(slice(1, None, 2))
-            calibrations["fitted"] = fit(half.confidence, half.right, half.known)
-            args.fit.parent.mkdir(parents=True, exist_ok=True)
-            weights.replace(
-                path, args.fit, calibration=torch.from_numpy(calibrations["fitted"]).float()
-            )
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    summary = summarize(found, calibrations)
-    print(f"{len(found.known)} crops\n\n{table(summary)}")
-    plot({k: found.reliability(c) for k, c in calibrations.items()}, args.out / "reliability.png")
-    (args.out / "reliability.json").write_text(json.dumps(summary, indent=1) + "\n")
-    print(f"\nwritten to {args.out}" + (f" and {args.fit}" if args.fit else ""))
-    return 0
+@dataclass(frozen=True)
+class ConfidenceOptions(CommonOptions):
+    """Options of the step."""
+
+    weights: str | None = option("name or path of the weights (default: the shipped model)", None)
+    data: tuple[Path, ...] = option("folders of held-out shards")
+    limit: int | None = option("maximum number of crops, evenly spaced", None)
+    fit: Path | None = option("file for the calibrated weights", None)
+    out: Path = option("folder for reliability.json and a plot", Path("build/reliability"))
 
 
-def _plain() -> Array:
-    return np.tile((1.0, 0.0), (len(JOINTS), 1))
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    options = parse(ConfidenceOptions, argv, "evaluate_confidence")
+    torch.set_num_threads(options.threads)
+    path = weights.resolve(options.weights)
+    network, data = weights.load(path), CropDataset(*options.data)
+    if not len(data):
+        raise UserError(f"no crops in {', '.join(map(str, options.data))}")
+    calibrations = {
+        "without": np.tile((1.0, 0.0), (len(JOINTS), 1)),
+        "as stored": network.calibration.double().numpy(),
+    }
+    if np.array_equal(calibrations["as stored"], calibrations["without"]):
+        del calibrations["as stored"]
+    outcomes = run(network, data, data.evenly_spaced(options.limit))
+    if options.fit is not None:
+        half, outcomes = outcomes.of(slice(0, None, 2)), outcomes.of(slice(1, None, 2))
+        fitted = calibrations["fitted"] = fit(half.confidence, half.right, half.known)
+        options.fit.parent.mkdir(parents=True, exist_ok=True)
+        weights.replace(path, options.fit, calibration=torch.from_numpy(fitted).float())
+    summary = summarize(outcomes, calibrations)
+    print(f"{len(outcomes.known)} crops\n\n{table(summary)}")
+    curves = {name: outcomes.reliability(c) for name, c in calibrations.items()}
+    plot(curves, options.out / "reliability.png")
+    write_json(options.out / "reliability.json", summary)
+    print(f"\nwritten to {options.out}" + (f" and {options.fit}" if options.fit else ""))

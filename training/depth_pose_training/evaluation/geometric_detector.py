@@ -22,18 +22,18 @@ from depth_pose_training.errors import UserError
 Array = NDArray[np.float64]
 
 _FOCAL = 110.0  # pixels: what images are reduced to
-_FAR = 8.0  # metres: nobody is looked for beyond
+_FAR = 8.0  # metres, maximum distance
 _PLANES = 5  # at most
 _TRIALS = 200  # triples of points tried for each plane
 _PLANE_AREA = 1.0  # square metres in sight of a plane worth taking out: more than a person shows
 _PLANE_METRES = 0.03  # half of a plane's thickness at 1 m; grows with distance, as noise does
-_LEAST_TRIANGLE = 0.01  # square metres, twice the area of three points that make a plane
+_MIN_TRIANGLE = 0.01  # square metres, twice the area of three points that make a plane
 _JUMP = 0.06  # metres between neighbouring pixels at 1 m that part two things; grows likewise
 _LEAST_AREA = 0.03  # square metres of a piece worth measuring
 
 
 class GeometricDetector:
-    """Finds people by the size and shape of pieces.
+    """Detects people by the size and shape of segments.
 
     Args:
         frames: labelled, to learn from what people and other things measure.
@@ -57,7 +57,7 @@ class GeometricDetector:
     def __call__(
         self, depth: NDArray[np.float32], camera: Camera, threshold: float = 0.5
     ) -> list[Detection]:
-        """People, surest first; as :func:`depth_pose_ros.core.detection.detect`."""
+        """People, highest score first; as :func:`depth_pose_ros.core.detection.detect`."""
         centres, sizes = _measure(depth, camera)
         if not len(centres):
             return []
@@ -127,12 +127,12 @@ def _without_planes(points: Array, area: Array) -> NDArray[np.int64]:
         triple = own[rng.integers(0, len(own), (_TRIALS, 3))]
         normal = np.cross(triple[:, 1] - triple[:, 0], triple[:, 2] - triple[:, 0])
         length = np.linalg.norm(normal, axis=1)
-        normal /= np.maximum(length, _LEAST_TRIANGLE)[:, None]
+        normal /= np.maximum(length, _MIN_TRIANGLE)[:, None]
         step = max(1, len(own) // 1500)
         some = own[::step]
         height = some @ normal.T - (normal * triple[:, 0]).sum(1)
         near = np.abs(height) < _thickness(some)[:, None]
-        near &= length > _LEAST_TRIANGLE  # three points in a line lie in every plane
+        near &= length > _MIN_TRIANGLE  # three points in a line lie in every plane
         best = int((area[rest][::step] @ near).argmax())
         on = np.abs((own - triple[best, 0]) @ normal[best]) < _thickness(own)
         if area[rest[on]].sum() < _PLANE_AREA:

@@ -1,12 +1,10 @@
-"""How good a model is on labelled crops: ``python -m depth_pose_training evaluate_crops --help``.
+"""Evaluate a model on labelled crops: PDJ, 3-D error and mAP of every stage.
 
-The crop is given, so that only the pose network is measured: its stages (the paper's ablation,
-Sect. 5.3), all together and by the groups of crops that are hard.  "best of n" is what a read-out
-that always chose the proposal nearest to the truth would reach.
+The crops are given, so that only the pose network is measured: its stages (the paper's ablation,
+Sect. 5.3) on all crops and on groups of difficult crops.  "best of n" takes the proposal nearest
+to the truth: the upper bound of every selection among the proposals.
 """
 
-import argparse
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,26 +21,28 @@ from depth_pose_ros.core.models.flip import FlipAveragedFcn
 from depth_pose_ros.core.models.pose_network import PoseNetwork, Stage
 from depth_pose_ros.core.skeleton import INDEX, JOINTS
 from depth_pose_ros.core.weights import load, resolve
+from depth_pose_training.configs.cli import option, parse
+from depth_pose_training.configs.groups import CommonOptions
 from depth_pose_training.data.batches import BackgroundCrops, CropDataset
 from depth_pose_training.data.datasets.synthetic import crop_frame
 from depth_pose_training.data.shards import HIDDEN, OUTSIDE, VISIBLE
 from depth_pose_training.evaluation.pictures import side_by_side, worst
 from depth_pose_training.evaluation.plots import plot_curves, plot_per_joint
+from depth_pose_training.evaluation.report import markdown_table, write_json
 from depth_pose_training.evaluation.summary import Errors
 from depth_pose_training.learning import metrics
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 BEST = "best of n"
-#: Groups by how the pose was made (:attr:`CropDataset.modes`).
+#: Groups by the kind of pose (:attr:`CropDataset.modes`).
 _MODES = {"seated": ("sitting",), "crouched": ("crouching", "kneeling")}
-_LABEL = 34  #: characters of a table's first column
 _AXES = ("right", "down", "away")  # of the optical frame
-#: A crop with so many joints hidden inside the image is "occluded".
+#: "occluded": minimum number of hidden joints in the image.
 _MANY_HIDDEN = 5
-#: One with at most so many, and none outside the image, is "in full view".
+#: "in full view": maximum number of hidden joints, with none outside the image.
 _FEW_HIDDEN = 3
-#: "from behind": the person looks away from the camera, within 60 degrees.
-_AWAY = 0.5
+#: "from behind": minimum cosine between the viewing ray and the direction the chest faces.
+_FACING_AWAY = 0.5
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class CropErrors:
     pixels: NDArray[np.float64]
 
     def summary(self) -> dict[str, float]:
-        """PDJ at the paper's thresholds and their average, in per cent; mean 3-D error in mm;
-        mAP at 10 cm in per cent; by how much all joints are off to the right, down and away, in
-        the median, in mm."""
+        """PDJ at the paper's thresholds and their average in percent, mean 3-D error in mm, mAP at
+        10 cm in percent, and the median offset to the right, down and away from the camera in mm.
+        """
         shares = 100 * metrics.pdj(self.normalized)
         numbers = {f"pdj_{t:.2f}": s for t, s in zip(metrics.PDJ_THRESHOLDS, shares, strict=True)}
         numbers["pdj_average"] = shares.mean()
@@ -77,24 +77,24 @@ class CropErrors:
         return {k: round(float(v), 2) for k, v in numbers.items()}
 
     def of(self, chosen: NDArray[np.bool_]) -> "CropErrors":
-        """Those of some joints (N, 19); the others are as if there were no truth."""
+        """Errors of the selected joints (N, 19); NaN elsewhere."""
         normalized, position = (np.where(chosen, a, np.nan) for a in self.distances())
         offset = np.where(chosen[..., None], self.offset, np.nan)
         return CropErrors(normalized, position, offset, self.pixels)
 
     def distances(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Both kinds of errors."""
+        """Pixel and 3-D errors."""
         return self.normalized, self.position
 
     def joint(self, k: int) -> "CropErrors":
-        """Those of one joint."""
+        """Errors of one joint."""
         chosen = np.zeros_like(self.position, dtype=bool)
         chosen[:, k] = True
         return self.of(chosen)
 
 
 def facing_away(joints: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(N, 19, 3) joints in the optical frame -> (N,): the chest looks away from the camera."""
+    """(N, 19, 3) joints in the optical frame -> (N,) bool: the chest faces away from the camera."""
     at = {name: joints[:, i].astype(np.float64) for name, i in INDEX.items()}
     right = at["RightShoulder"] - at["LeftShoulder"] + at["RightHip"] - at["LeftHip"]
     up = at["Neck"] - at["DownSpine"]
@@ -102,7 +102,7 @@ def facing_away(joints: NDArray[np.float32]) -> NDArray[np.bool_]:
     cosine = (forward * sight).sum(1) / np.maximum(
         np.linalg.norm(forward, axis=1) * np.linalg.norm(sight, axis=1), 1e-9
     )
-    away: NDArray[np.bool_] = cosine > _AWAY
+    away: NDArray[np.bool_] = cosine > _FACING_AWAY
     return away
 
 
@@ -110,23 +110,23 @@ def facing_away(joints: NDArray[np.float32]) -> NDArray[np.bool_]:
 def evaluate(
     network: PoseNetwork, data: CropDataset, indices: NDArray[np.int64], size: int = 8
 ) -> tuple[dict[str, CropErrors], dict[str, NDArray[np.bool_]]]:
-    """All stages on some crops, joints outside the image left out.
+    """Errors of all stages; joints outside the image are left out.
 
     Returns:
-        Errors by stage and of the best proposals; the joints (N, 19) of each group.
+        Errors by stage and of the best proposals; (N, 19) bool, the joints of each group.
     """
     network.eval()
-    found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in (*STAGES, BEST)}
+    estimates: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in (*STAGES, BEST)}
     pixels, joints, visible, weight = [], [], [], []
     for part in tqdm(np.array_split(indices, -(-len(indices) // size)), unit="batch"):
         batch = data.batch(part)
         for stage in STAGES:
             pose = network(batch.crops, batch.frames, stage)
-            found[stage].append((pose.pixels, pose.joints))
+            estimates[stage].append((pose.pixels, pose.joints))
         proposals = network.propose(network.fcn(batch.crops), batch.crops, batch.frames)
-        off = (proposals.pixels - batch.pixels[:, :, None]).square().sum(-1)
-        nearest = off.argmin(-1)[..., None, None]
-        found[BEST].append(
+        distance = (proposals.pixels - batch.pixels[:, :, None]).square().sum(-1)
+        nearest = distance.argmin(-1)[..., None, None]
+        estimates[BEST].append(
             (
                 proposals.pixels.gather(2, nearest.expand(-1, -1, 1, 2))[:, :, 0].float(),
                 proposals.points.gather(2, nearest.expand(-1, -1, 1, 3))[:, :, 0],
@@ -137,10 +137,10 @@ def evaluate(
         visible.append(batch.visible)
         weight.append(batch.weight)
     truth, truth_joints = torch.cat(pixels), torch.cat(joints)
-    seen = torch.cat(visible).numpy()
-    inside = (torch.cat(weight).numpy() > 0) & (seen != OUTSIDE)
+    visibility = torch.cat(visible).numpy()
+    inside = (torch.cat(weight).numpy() > 0) & (visibility != OUTSIDE)
     errors = {}
-    for name, parts in found.items():
+    for name, parts in estimates.items():
         estimate, position = (torch.cat([p[i] for p in parts]) for i in range(2))
         errors[name] = CropErrors(
             metrics.normalized_distances(estimate, truth, inside, "Neck"),
@@ -148,10 +148,10 @@ def evaluate(
             np.where(inside[..., None], (position - truth_joints).double().numpy(), np.nan),
             estimate.double().numpy(),
         )
-    shown, hidden = ((seen == state) & inside for state in (VISIBLE, HIDDEN))
+    shown, hidden = ((visibility == state) & inside for state in (VISIBLE, HIDDEN))
     modes = data.modes()[indices]
     rows = {name: np.isin(modes, kinds) for name, kinds in _MODES.items()}
-    rows["in full view"] = (hidden.sum(1) <= _FEW_HIDDEN) & (seen != OUTSIDE).all(1)
+    rows["in full view"] = (hidden.sum(1) <= _FEW_HIDDEN) & (visibility != OUTSIDE).all(1)
     rows["occluded"] = hidden.sum(1) >= _MANY_HIDDEN
     rows["from behind"] = facing_away(truth_joints.numpy())
     groups = {name: chosen[:, None].repeat(len(JOINTS), axis=1) for name, chosen in rows.items()}
@@ -183,21 +183,23 @@ def summarize(
 
 
 def table(summary: Mapping[str, dict]) -> str:
-    """The numbers as text."""
+    """The numbers as text: by group and stage, and the average PDJ by joint and stage."""
     columns = [f"pdj_{t:.2f}" for t in metrics.PDJ_THRESHOLDS]
     columns += ["pdj_average", "error_mm", "map_10cm", *(f"{axis}_mm" for axis in _AXES)]
-    lines = [f"{'':<{_LABEL}}" + "".join(f"{c:>12}" for c in columns)]
-    first = next(iter(summary.values()))
-    for group in ("all", *first["groups"]):
+    rows, stages = [], list(summary)
+    for group in ("all", *summary[stages[0]]["groups"]):
         for stage, numbers in summary.items():
             row = numbers["all"] if group == "all" else numbers["groups"][group]
-            label = f"{group}, {stage}"
-            lines.append(f"{label:<{_LABEL}}" + "".join(f"{row[c]:>12.2f}" for c in columns))
-    lines += ["", f"{'PDJ average':<{_LABEL}}" + "".join(f"{stage:>12}" for stage in summary)]
-    for joint in JOINTS:
-        cells = [numbers["joints"][joint]["pdj_average"] for numbers in summary.values()]
-        lines.append(f"{joint:<{_LABEL}}" + "".join(f"{c:>12.2f}" for c in cells))
-    return "\n".join(lines)
+            rows.append([f"{group}, {stage}", *(f"{row[c]:.2f}" for c in columns)])
+    joints = [
+        [joint, *(f"{n['joints'][joint]['pdj_average']:.2f}" for n in summary.values())]
+        for joint in JOINTS
+    ]
+    tables = (
+        markdown_table(["crops", *columns], rows),
+        markdown_table(["PDJ average", *stages], joints),
+    )
+    return "\n\n".join(tables)
 
 
 def write(
@@ -209,12 +211,10 @@ def write(
     pictures: int,
 ) -> None:
     """Write summary.json, the paper's plots (Fig. 7, 10 and 11; of all crops and of each group),
-    and pictures of the crops that the last stage is worst at, into a folder, made if need be."""
-    out.mkdir(parents=True, exist_ok=True)
-    summary = {"crops": len(indices), "results": summarize(errors, groups)}
-    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    everything = np.ones((len(indices), len(JOINTS)), bool)
-    for name, chosen in {"all": everything, **groups}.items():
+    and pictures of the last stage's worst crops into a folder, which is created."""
+    write_json(out / "summary.json", summarize(errors, groups), crops=len(indices))
+    all_joints = np.ones((len(indices), len(JOINTS)), bool)
+    for name, chosen in {"all": all_joints, **groups}.items():
         if chosen.any():
             detailed = {s: {"raw": Errors(*e.of(chosen).distances()).summary()}
                         for s, e in errors.items()}  # fmt: skip
@@ -234,32 +234,36 @@ def write(
             raise OSError(f"could not write {path}")
 
 
+@dataclass(frozen=True)
+class CropOptions(CommonOptions):
+    """Options of the step."""
+
+    weights: str | None = option("name or path of the weights (default: the shipped model)", None)
+    data: Path = option("folder of held-out shards")
+    behind: Path | None = option(
+        "folder of shards: missing depth is filled with these, farther away, so that people "
+        "without background stand in rooms",
+        None,
+    )
+    limit: int | None = option("maximum number of crops, evenly spaced", None)
+    flip_test: bool = option(
+        "average the FCN's output with that of the flipped crop (test-time augmentation)", False
+    )
+    out: Path | None = option("folder for summary.json, plots and pictures", None)
+    pictures: int = option("number of pictures of the worst crops", 20)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", help="name or path of the weights (default: the shipped ones)")
-    parser.add_argument("--data", type=Path, required=True, help="folder of held-out shards")
-    parser.add_argument(
-        "--behind",
-        type=Path,
-        help="folder of shards: what is missing of the crops is filled with these, farther away, "
-        "so that people whose background was removed stand in rooms",
-    )
-    parser.add_argument("--limit", type=int, help="at most so many crops, evenly spread")
-    parser.add_argument(
-        "--mirror", action="store_true", help="look twice, the second time flip_crops"
-    )
-    parser.add_argument("--out", type=Path, help="folder for summary.json, plots and pictures")
-    parser.add_argument("--pictures", type=int, default=20, help="of the worst crops")
-    parser.add_argument("--threads", type=int, default=2)
-    args = parser.parse_args(argv)
-    torch.set_num_threads(args.threads)
-    data = BackgroundCrops(args.data, args.behind) if args.behind else CropDataset(args.data)
-    chosen = data.evenly_spaced(args.limit)
-    network = load(resolve(args.weights))
-    if args.mirror:
+    options = parse(CropOptions, argv, "evaluate_crops")
+    torch.set_num_threads(options.threads)
+    path, behind = options.data, options.behind
+    data = CropDataset(path) if behind is None else BackgroundCrops(path, behind)
+    indices = data.evenly_spaced(options.limit)
+    network = load(resolve(options.weights))
+    if options.flip_test:
         network.fcn = FlipAveragedFcn(network.fcn)  # type: ignore[assignment]
-    errors, groups = evaluate(network, data, chosen)
-    print(f"{len(chosen)} crops\n\n{table(summarize(errors, groups))}")
-    if args.out is not None:
-        write(errors, groups, data, chosen, args.out, args.pictures)
+    errors, groups = evaluate(network, data, indices)
+    print(f"{len(indices)} crops\n\n{table(summarize(errors, groups))}")
+    if options.out is not None:
+        write(errors, groups, data, indices, options.out, options.pictures)

@@ -25,7 +25,7 @@ _BACKGROUND = 40
 def worst(errors: NDArray[np.float64], count: int) -> list[int]:
     """Rows of (N, 19) errors with the largest mean over known, estimated joints, worst first.
 
-    Rows without any such joint (nobody found) are left out: they have no error to rank by.
+    Rows without such a joint (missed people) are left out.
     """
     finite = np.isfinite(errors)
     ranked = np.flatnonzero(finite.any(1))
@@ -63,7 +63,7 @@ def draw(frame: LabelledFrame, pixels: NDArray[np.float64], caption: str) -> Mat
 
     Args:
         frame: the depth image and its truth.
-        pixels: (19, 2) estimate in the image, NaN where nobody was found.
+        pixels: (19, 2) estimate in the image, NaN if the person was missed.
         caption: a line of text.
 
     Returns:
@@ -78,7 +78,7 @@ def side_by_side(frame: LabelledFrame, pixels: NDArray[np.float64], caption: str
 
     Args:
         frame: the depth image and its truth.
-        pixels: (19, 2) estimate in the image, NaN where nobody was found.
+        pixels: (19, 2) estimate in the image, NaN if the person was missed.
         caption: a line of text.
 
     Returns:
@@ -98,7 +98,7 @@ def side_by_side(frame: LabelledFrame, pixels: NDArray[np.float64], caption: str
     scale = max(1.0, _MIN_HEIGHT / 1.5 / (y1 - y0))
     grey = cv2.cvtColor(_grey(frame.depth[y0:y1, x0:x1]), cv2.COLOR_GRAY2BGR)
     grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
-    halves = []
+    images = []
     for places, color, name in (
         (frame.target.pixels, TRUTH, "truth"),
         (estimate, ESTIMATE, "estimate"),
@@ -106,8 +106,8 @@ def side_by_side(frame: LabelledFrame, pixels: NDArray[np.float64], caption: str
         image = grey.copy()
         _skeleton(image, (places - (x0, y0) + 0.5) * scale - 0.5, color)
         cv2.putText(image, name, (8, 44), cv2.FONT_HERSHEY_SIMPLEX, 0.6, color, 1)
-        halves.append(image)
-    both = np.concatenate(halves, axis=1)
+        images.append(image)
+    both = np.concatenate(images, axis=1)
     cv2.putText(both, caption, (8, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 1)
     return both
 

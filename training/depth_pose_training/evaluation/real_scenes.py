@@ -164,16 +164,18 @@ def write_pictures(folder: Path, results: Sequence[SceneResult]) -> list[Path]:
             continue
         layers = [(p.pixels, pictures.TRUTH) for p in r.frame.people]
         texts = []
-        for pose, person, false, twice in zip(r.poses, r.match, r.false, r.duplicate, strict=True):
+        for pose, person, false, duplicate in zip(
+            r.poses, r.match, r.false, r.duplicate, strict=True
+        ):
             color = (
                 pictures.FALSE_POSITIVE
                 if false
                 else pictures.DUPLICATE
-                if twice
+                if duplicate
                 else pictures.MATCHED
             )
             layers.append((np.asarray(pose.pixels, float), color))
-            kind = "false positive" if false else "duplicate" if twice else f"person {person}"
+            kind = "false positive" if false else "duplicate" if duplicate else f"person {person}"
             confidence = float(np.mean(pose.confidence))
             texts.append((f"{kind}: score {pose.score:.2f}, confidence {confidence:.2f}", color))
         if missed:

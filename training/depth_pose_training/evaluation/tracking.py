@@ -1,13 +1,10 @@
-"""How well people are followed: id switches, jitter, lag.
+"""Evaluate the tracker: id switches, jitter and latency, against the untracked estimates.
 
-``python -m depth_pose_training evaluate_tracking`` measures the tracker, against the estimates as
-they come, on made-up tracks and, with ``--clip``, on the model's estimates of the demo's clip.
-
-Jitter is the root mean square, over frames and joints, of how much the error (a vector) changes
-from one frame to the next.  Lag is the delay of the truth that fits best.
+Measured on simulated tracks and, with ``--clip``, on the model's estimates of the demo's clip.
+Jitter is the root mean square, over frames and joints, of the change of the error vector from one
+frame to the next.  Lag is the delay of the truth that fits the estimates best.
 """
 
-import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +15,16 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from tqdm import tqdm
 
-from depth_pose_ros.core.estimator import PoseEstimator
 from depth_pose_ros.core.pose import Pose
 from depth_pose_ros.core.skeleton import INDEX
 from depth_pose_ros.core.tracking import Tracker, TrackerOptions
 from depth_pose_ros.core.tracking.person_tracker import identify
 from depth_pose_ros.demo.sources.clip import builtin_clip
+from depth_pose_training.configs.cli import option, parse
 from depth_pose_training.evaluation import tracking_scenes
+from depth_pose_training.evaluation.labelled_frames import load_estimator
+from depth_pose_training.evaluation.predictions import Estimator
+from depth_pose_training.evaluation.report import markdown_table, number
 from depth_pose_training.evaluation.tracking_scenes import (
     Scene,
     crossing,
@@ -33,48 +33,48 @@ from depth_pose_training.evaluation.tracking_scenes import (
 )
 
 Array = NDArray[np.float64]
-#: One frame's people: (id, pose).
+#: (id, pose) of every person in a frame.
 People = Sequence[tuple[int, Pose]]
 
 CLIP_TRUTH = Path(tracking_scenes.__file__).with_name("data") / "clip_truth.npz"
 HAND = tuple(INDEX[k] for k in ("RightWrist", "RightHand"))
-_SAME = 0.5  # metres, median over joints: farther is not that person
-_BOUND = 0.15  # metres; lag is read from joints that were found, not from those that were not
-_CUT = 5.0  # m/s: where the truth itself jumps, there is nothing to follow
-_REACH = 0.2  # seconds of lag either way
+_MATCH_DISTANCE = 0.5  # metres, maximum median distance of the joints
+_MAX_ERROR = 0.15  # metres; larger errors are clipped when the lag is fitted
+_MAX_SPEED = 5.0  # m/s; faster motion of the truth is a jump and left out
+_MAX_LAG = 0.2  # seconds, positive or negative
 
 
 @dataclass(frozen=True)
-class Followed:
-    """People's estimates beside the truth.
+class TrackingResult:
+    """Estimates matched with the true people.
 
     Attributes:
-        ids: (people, N), -1 where nobody was given.
-        joints: (people, N, 19, 3) metres, NaN where nobody was given.
-        others: how many were given, over all frames, who are nobody.
+        ids: (people, N), -1 where missing.
+        joints: (people, N, 19, 3) metres, NaN where missing.
+        false: number of false positives over all frames.
     """
 
     ids: NDArray[np.int64]
     joints: Array
-    others: int
+    false: int
 
     @property
     def switches(self) -> int:
-        """How often somebody's id was another than the time before."""
+        """Number of id switches."""
         known = [row[row >= 0] for row in self.ids]
         return int(sum((np.diff(row) != 0).sum() for row in known))
 
     @property
     def found(self) -> float:
-        """Share of people's frames in which they were given, in per cent."""
+        """Percentage of the people's frames with an estimate."""
         return float(100 * (self.ids >= 0).mean())
 
 
-def follow(truth: Array, frames: Sequence[People]) -> Followed:
-    """Match every frame's people with the truth (people, N, 19, 3) by position alone."""
+def match_tracks(truth: Array, frames: Sequence[People]) -> TrackingResult:
+    """Match every frame's estimates with the truth (people, N, 19, 3) by position only."""
     ids = np.full(truth.shape[:2], -1, dtype=np.int64)
     joints = np.full(truth.shape, np.nan)
-    others = 0
+    false = 0
     for t, people in enumerate(frames):
         distance = np.array(
             [
@@ -83,50 +83,50 @@ def follow(truth: Array, frames: Sequence[People]) -> Followed:
             ]
         ).reshape(len(truth), len(people))
         rows, columns = linear_sum_assignment(np.minimum(distance, 10.0))
-        near = distance[rows, columns] < _SAME
+        near = distance[rows, columns] < _MATCH_DISTANCE
         for person, column in zip(rows[near], columns[near], strict=True):
             ids[person, t], joints[person, t] = people[column][0], people[column][1].joints
-        others += len(people) - int(near.sum())
-    return Followed(ids, joints, others)
+        false += len(people) - int(near.sum())
+    return TrackingResult(ids, joints, false)
 
 
 def jitter(truth: Array, joints: Array, stamps: Array) -> float:
     """Millimetres; see the module.
 
-    Both (people, N, joints, 3).  NaN, and steps in which the truth itself jumps, do not count.
+    Both (people, N, joints, 3).  NaN and jumps of the truth do not count.
     """
     change = np.linalg.norm(np.diff(joints - truth, axis=1), axis=-1)
     return float(1000 * np.sqrt(np.mean(np.square(change[_smooth(truth, joints, stamps)]))))
 
 
 def _smooth(truth: Array, joints: Array, stamps: Array) -> NDArray[np.bool_]:
-    """(people, N - 1, joints): steps between two known frames in which nobody is beamed."""
+    """(people, N - 1, joints): steps between two known frames without implausible jumps."""
     step = np.linalg.norm(np.diff(truth, axis=1), axis=-1) / np.diff(stamps)[:, None]
     known = np.isfinite(np.diff(joints, axis=1)).all(-1)
-    calm: NDArray[np.bool_] = known & (step.max(-1, keepdims=True) < _CUT)
-    return calm
+    smooth: NDArray[np.bool_] = known & (step.max(-1, keepdims=True) < _MAX_SPEED)
+    return smooth
 
 
 def lag(truth: Array, joints: Array, stamps: Array) -> float:
-    """Milliseconds; see the module.  Both (people, N, joints, 3), stamps evenly spread."""
+    """Milliseconds; see the module.  Both (people, N, joints, 3), stamps evenly spaced."""
     period = float(np.diff(stamps).mean())
-    reach = int(np.ceil(_REACH / period)) + 1
-    calm = np.all(_smooth(truth, joints, stamps), axis=-1)
-    taus = np.arange(-_REACH, _REACH + 1e-9, 1e-3)
+    reach = int(np.ceil(_MAX_LAG / period)) + 1
+    smooth = np.all(_smooth(truth, joints, stamps), axis=-1)
+    taus = np.arange(-_MAX_LAG, _MAX_LAG + 1e-9, 1e-3)
     cost = np.zeros(len(taus))
     for person in range(len(truth)):
         frames = [
             t
             for t in range(reach, len(stamps) - reach)
-            if calm[person, t - reach : t + reach].all()
+            if smooth[person, t - reach : t + reach].all()
         ]
         for i, tau in enumerate(taus):
             at = np.array(frames) - tau / period
             below = np.floor(at).astype(int)
             share = (at - below)[:, None, None]
             delayed = (1 - share) * truth[person, below] + share * truth[person, below + 1]
-            off = np.linalg.norm(joints[person, frames] - delayed, axis=-1)
-            cost[i] += np.square(np.minimum(off, _BOUND)).sum()
+            distance = np.linalg.norm(joints[person, frames] - delayed, axis=-1)
+            cost[i] += np.square(np.minimum(distance, _MAX_ERROR)).sum()
     return float(1000 * taus[cost.argmin()])
 
 
@@ -136,7 +136,7 @@ def error(truth: Array, joints: Array) -> float:
 
 
 def tracked(scene: Scene, settings: TrackerOptions) -> list[People]:
-    """What the tracker makes of a scene."""
+    """The tracker's output for a scene."""
     tracker = Tracker(settings)
     return [
         [(person.id, person.pose) for person in tracker.update(poses, float(stamp))]
@@ -145,12 +145,12 @@ def tracked(scene: Scene, settings: TrackerOptions) -> list[People]:
 
 
 def untracked(scene: Scene) -> list[People]:
-    """The same without a tracker: ids from left to right in each frame."""
+    """The estimates of a scene without a tracker: ids from left to right in each frame."""
     return [[(p.number, p.pose) for p in identify(poses)] for poses in scene.poses]
 
 
-def clip_scene(estimator: PoseEstimator) -> Scene:
-    """The model's estimates of the demo's clip, with the truth."""
+def clip_scene(estimator: Estimator) -> Scene:
+    """The estimates of the demo's clip, with the truth."""
     clip = builtin_clip()
     poses = [
         estimator.estimate(frame.depth.astype(np.float32) / 1000, clip.camera)
@@ -166,21 +166,21 @@ def with_clip_truth(poses: Sequence[Sequence[Pose]]) -> Scene:
     return Scene(np.arange(truth.shape[1]) / fps, truth, poses)
 
 
-def row(name: str, scenes: Sequence[Scene], of: Callable[[Scene], list[People]]) -> str:
-    """One line of the table: all joints' error and jitter, the right hand's jitter and lag.
+def row(name: str, scenes: Sequence[Scene], track: Callable[[Scene], list[People]]) -> list[str]:
+    """One row of the table: all joints' error and jitter, the right hand's jitter and lag.
 
-    Errors are measured where the untracked estimate has somebody, so that lines compare: a tracker
-    also gives those who are hidden for a moment.
+    Errors are measured where the untracked estimate has the person, so that rows are comparable: a
+    tracker also predicts people who are hidden for a moment.
     """
-    switches = others = 0
+    switches = false = 0
     numbers = []
     for scene in scenes:
-        result = follow(scene.truth, of(scene))
-        seen = follow(scene.truth, untracked(scene)).ids >= 0
-        joints = np.where(seen[..., None, None], result.joints, np.nan)
+        result = match_tracks(scene.truth, track(scene))
+        known = match_tracks(scene.truth, untracked(scene)).ids >= 0
+        joints = np.where(known[..., None, None], result.joints, np.nan)
         hand = scene.truth[:, :, HAND], joints[:, :, HAND], scene.stamps
         switches += result.switches
-        others += result.others
+        false += result.false
         numbers.append(
             (
                 result.found,
@@ -191,33 +191,39 @@ def row(name: str, scenes: Sequence[Scene], of: Callable[[Scene], list[People]])
             )
         )
     mean = np.mean(numbers, axis=0)
-    return f"{name:<24}{switches:>9}{others:>8}" + "".join(f"{value:>10.1f}" for value in mean)
+    return [name, str(switches), str(false), *map(number, mean)]
+
+
+@dataclass(frozen=True)
+class TrackingOptions:
+    """Options of the step."""
+
+    clip: bool = option("also evaluate on the demo's clip (takes minutes)", False)
+    model: str | None = option("name or path of the weights for the clip", None)
+    record: Path | None = option("write the estimates of the clip to this .npz file", None)
+    scenes: int = option("number of simulated scenes of each kind", 20)
+    smoothing: float = option("option of the tracker", TrackerOptions.smoothing)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clip", action="store_true", help="also the demo's clip (minutes)")
-    parser.add_argument("--model", help="name or path of the weights for the clip")
-    parser.add_argument("--record", type=Path, help="keep the clip's estimates in this .npz")
-    parser.add_argument("--scenes", type=int, default=20, help="made-up tracks of each kind")
-    parser.add_argument("--smoothing", type=float, default=TrackerOptions.smoothing)
-    args = parser.parse_args(argv)
+    options = parse(TrackingOptions, argv, "evaluate_tracking")
     torch.set_num_threads(1)
-    settings = TrackerOptions(smoothing=args.smoothing)
+    tracker, seeds = TrackerOptions(smoothing=options.smoothing), range(options.scenes)
     kinds = {
-        "two cross": [crossing(seed) for seed in range(args.scenes)],
-        "four cross": [crossing(seed, people=4) for seed in range(args.scenes)],
-        "two cross at 10 Hz": [crossing(seed, fps=10) for seed in range(args.scenes)],
-        "a hand waves": [waving(seed) for seed in range(args.scenes)],
+        "two people cross": [crossing(seed) for seed in seeds],
+        "four people cross": [crossing(seed, people=4) for seed in seeds],
+        "two people cross at 10 Hz": [crossing(seed, fps=10) for seed in seeds],
+        "waving hand": [waving(seed) for seed in seeds],
     }
-    if args.clip:
-        scene = clip_scene(PoseEstimator.from_pretrained(args.model, device="cpu"))
+    if options.clip:
+        scene = clip_scene(load_estimator(options.model))
         kinds["clip"] = [scene]
-        if args.record is not None:
-            write_estimates(args.record, scene.poses)
-    columns = ("found %", "error mm", "jitter mm", "its hand", "lag ms")
-    print(f"{'':<24}{'switches':>9}{'nobody':>8}" + "".join(f"{c:>10}" for c in columns))
+        if options.record is not None:
+            write_estimates(options.record, scene.poses)
+    rows = []
     for name, scenes in kinds.items():
-        print(row(f"{name}, raw", scenes, untracked))
-        print(row(f"{name}, tracked", scenes, lambda scene: tracked(scene, settings)))
+        rows.append(row(f"{name}, untracked", scenes, untracked))
+        rows.append(row(f"{name}, tracked", scenes, lambda scene: tracked(scene, tracker)))
+    columns = ("scene", "id switches", "false positives", "found %", "error mm", "jitter mm")
+    print(markdown_table([*columns, "hand jitter mm", "hand lag ms"], rows))

@@ -1,4 +1,4 @@
-"""Made-up estimates over time with known truth: people who cross, a hand that waves."""
+"""Simulated estimates over time with known truth: crossing people, a waving hand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from depth_pose_ros.core.skeleton import INDEX, JOINTS, NUM_JOINTS
 
 Array = NDArray[np.float64]
 
-#: Metres from the middle of the hips of somebody 1.7 m tall: to the person's left, up.
+#: Metres from the middle of the hips of a person 1.7 m tall: to the person's left, up.
 _STANDING = {
     "Head": (0.0, 0.68),
     "Neck": (0.0, 0.53),
@@ -29,17 +29,17 @@ _STANDING = {
 }
 _SWING = {"Elbow": 0.08, "Wrist": 0.2, "Hand": 0.22, "Knee": 0.15, "Foot": 0.3}  # metres, walking
 _STRIDES = 0.9  # Hz
-_HIDING = 0.35  # metres sideways: who is behind somebody nearer than this is not found
+_HIDING = 0.35  # metres, lateral distance below which the person behind is missed
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Estimates of some frames, and what they should be.
+    """Estimates of some frames, and the truth.
 
     Attributes:
         stamps: (N,) seconds.
-        truth: (people, N, 19, 3) metres, optical frame; NaN where somebody is not there.
-        poses: N lists, as an estimator gives them.
+        truth: (people, N, 19, 3) metres, optical frame; NaN where a person is absent.
+        poses: estimates, one list per frame.
     """
 
     stamps: Array
@@ -48,7 +48,7 @@ class Scene:
 
 
 def walker(path: Array, stamps: Array, tall: float, phase: float = 0.0) -> Array:
-    """(N, 2) metres (x, z) of the hips -> (N, 19, 3) metres: somebody who walks and looks ahead."""
+    """(N, 2) metres (x, z) of the hips -> (N, 19, 3) metres: a walking person who looks ahead."""
     velocity = np.gradient(path, stamps, axis=0)
     heading = np.arctan2(velocity[:, 0], -velocity[:, 1])  # 0 comes towards the camera
     left = np.stack((np.cos(heading), np.sin(heading)), -1)
@@ -66,34 +66,34 @@ def walker(path: Array, stamps: Array, tall: float, phase: float = 0.0) -> Array
 
 
 def estimated(truth: Array, rng: np.random.Generator, noise: float = 0.012) -> tuple[Array, Array]:
-    """What an estimator might make of (N, 19, 3): joints with noise, and confidence (N, 19).
+    """Simulated estimate of (N, 19, 3): joints with noise, and confidence (N, 19).
 
-    Unsure joints have more noise, and one in a hundred is somewhere else.  ``noise`` is the
-    deviation of a sure joint in metres, along the optical axis 1.7 times as much.
+    Joints of low confidence have more noise, and one in a hundred is an outlier.  ``noise`` is the
+    standard deviation at confidence 1 in metres; along the optical axis it is 1.7 times as large.
     """
     count = truth.shape[:2]
     confidence = rng.beta(14, 2, count)
-    unsure = rng.random(count) < 0.05
-    confidence[unsure] = rng.uniform(0.2, 0.6, unsure.sum())
+    uncertain = rng.random(count) < 0.05
+    confidence[uncertain] = rng.uniform(0.2, 0.6, uncertain.sum())
     sigma = noise * (1 + 4 * (1 - confidence))[..., None] * (1.0, 1.0, 1.7)
     joints = truth + rng.standard_normal(truth.shape) * sigma
-    wild = rng.random(count) < 0.01
-    joints[wild] += rng.standard_normal((int(wild.sum()), 3)) * 0.2
+    outlier = rng.random(count) < 0.01
+    joints[outlier] += rng.standard_normal((int(outlier.sum()), 3)) * 0.2
     return joints, confidence
 
 
 def pose(joints: Array, confidence: Array, score: float) -> Pose:
-    """A pose from (19, 3) and (19,); its pixels are a made-up camera's."""
+    """A pose from (19, 3) and (19,); its pixels are those of a nominal camera."""
     pixels = joints[:, :2] / np.maximum(joints[:, 2:], 0.1) * 365 + (256, 212)
     f32 = np.float32
     return Pose(joints.astype(f32), pixels.astype(f32), confidence.astype(f32), score)
 
 
 def crossing(seed: int, fps: float = 30.0, seconds: float = 6.0, people: int = 2) -> Scene:
-    """People who walk past one another before the camera, there and back.
+    """People who walk past each other in front of the camera, back and forth.
 
-    Who is behind somebody is not found; besides, one estimate in twenty is dropped, one in thirty
-    comes twice and now and then there is somebody where nobody is.
+    Hidden people are missed; one estimate in twenty is dropped, one in thirty is duplicated, and
+    there are occasional false positives.
     """
     rng = np.random.default_rng(seed)
     stamps = np.arange(round(seconds * fps)) / fps
@@ -103,12 +103,12 @@ def crossing(seed: int, fps: float = 30.0, seconds: float = 6.0, people: int = 2
         turn = 2 * np.pi * rng.uniform(0.12, 0.2) * stamps + np.pi * i + rng.uniform(-0.4, 0.4)
         path = np.stack((middle + 1.1 * np.cos(turn), depth + 0.1 * np.sin(turn)), -1)
         truth.append(walker(path, stamps, rng.uniform(0.88, 1.12), rng.uniform(0, 6)))
-    guesses = [estimated(joints, rng) for joints in truth]
+    estimates = [estimated(joints, rng) for joints in truth]
     spine = np.stack(truth)[:, :, INDEX["MiddleSpine"]]
     frames = []
     for t in range(len(stamps)):
         found = []
-        for i, (joints, confidence) in enumerate(guesses):
+        for i, (joints, confidence) in enumerate(estimates):
             nearer = spine[:, t, 2] < spine[i, t, 2] - 0.1
             if (nearer & (np.abs(spine[:, t, 0] - spine[i, t, 0]) < _HIDING)).any():
                 continue
@@ -118,15 +118,17 @@ def crossing(seed: int, fps: float = 30.0, seconds: float = 6.0, people: int = 2
             if rng.random() < 1 / 30:
                 found.append(pose(joints[t] + 0.03, confidence[t] * 0.8, 0.6))
         if rng.random() < 0.02:
-            ghost = walker(rng.uniform((-2, 3), (2, 5), (1, 2)).repeat(2, 0), stamps[:2], 1.0)[0]
-            found.append(pose(ghost, np.full(NUM_JOINTS, 0.3), 0.4))
+            false_positive = walker(
+                rng.uniform((-2, 3), (2, 5), (1, 2)).repeat(2, 0), stamps[:2], 1.0
+            )[0]
+            found.append(pose(false_positive, np.full(NUM_JOINTS, 0.3), 0.4))
         order = rng.permutation(len(found))
         frames.append([found[k] for k in order])
     return Scene(stamps, np.stack(truth), frames)
 
 
 def waving(seed: int, fps: float = 30.0, seconds: float = 8.0) -> Scene:
-    """Somebody who stands and moves the right hand on a figure of eight, up to 2 m/s."""
+    """A standing person who moves the right hand on a figure of eight, up to 2 m/s."""
     rng = np.random.default_rng(seed)
     stamps = np.arange(round(seconds * fps)) / fps
     still = np.tile((0.0, 2.5), (len(stamps), 1)) + 1e-6 * stamps[:, None] * (0, -1)
@@ -145,7 +147,7 @@ def waving(seed: int, fps: float = 30.0, seconds: float = 8.0) -> Scene:
 
 
 def write_estimates(path: Path, frames: Sequence[Sequence[Pose]]) -> None:
-    """Keep estimates in an .npz: joints in whole millimetres, confidence in 255ths."""
+    """Write estimates to an .npz: joints as integers in millimetres, confidence in 1/255."""
     poses = [pose for frame in frames for pose in frame]
     np.savez_compressed(
         path,
@@ -157,7 +159,7 @@ def write_estimates(path: Path, frames: Sequence[Sequence[Pose]]) -> None:
 
 
 def read_estimates(path: Path) -> list[list[Pose]]:
-    """What :func:`write_estimates` wrote; pixels are a made-up camera's."""
+    """Read the file of :func:`write_estimates`; pixels are those of a nominal camera."""
     with np.load(path) as data:
         poses = iter(
             [

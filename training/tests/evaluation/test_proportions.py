@@ -10,7 +10,7 @@ from depth_pose_training.evaluation import proportions
 
 
 def standing():
-    """Joints (19, 3) of somebody of 100 pixels, metres, and the same in pixels; and who it is."""
+    """A person of 100 pixels: joints (19, 3) in metres and (19, 2) in pixels, and silhouette."""
     pixels = np.zeros((NUM_JOINTS, 2))
     rows = {
         "Head": 17, "Neck": 25, "UpperSpine": 30, "MiddleSpine": 45, "DownSpine": 58,
@@ -26,7 +26,7 @@ def standing():
     return joints, pixels, mask
 
 
-def test_heights_are_shares_of_the_silhouette():
+def test_heights_over_the_silhouette():
     _, pixels, mask = standing()
     shares = proportions.heights(mask, pixels)
     assert shares[INDEX["LeftFoot"]] == pytest.approx(0.04)
@@ -34,7 +34,7 @@ def test_heights_are_shares_of_the_silhouette():
     assert shares[INDEX["Head"]] == pytest.approx(0.93)
 
 
-def test_what_cannot_be_measured_is_left_out():
+def test_unmeasurable_frames_are_skipped():
     _, pixels, mask = standing()
     raised = pixels.copy()
     raised[INDEX["LeftHand"], 1] = 5
@@ -47,14 +47,14 @@ def test_what_cannot_be_measured_is_left_out():
 
 
 @pytest.mark.parametrize("name", ["LeftKnee", "RightFoot", "UpperSpine"])
-def test_only_the_upright_are_measured(name):
+def test_only_upright_people_are_measured(name):
     joints, _, _ = standing()
     assert proportions.upright(joints)
     joints[INDEX[name], 2] -= 0.4
     assert not proportions.upright(joints)
 
 
-def test_frames_with_nobody_upright_are_left_out():
+def test_frames_without_upright_people_are_skipped():
     joints, pixels, mask = standing()
     bent = joints.copy()
     bent[INDEX["LeftKnee"], 2] -= 0.4
