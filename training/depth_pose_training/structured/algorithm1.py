@@ -20,6 +20,7 @@ after ``--rounds``.  The score of Eqn. 2 is logged too.
 
 import json
 import shutil
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from typing import Any
 from depth_pose_training.configs import cli
 from depth_pose_training.configs.cli import build, option
 from depth_pose_training.configs.groups import CommonOptions, Device
-from depth_pose_training.engine import step_options as argparse_options
+from depth_pose_training.engine import step_options
 from depth_pose_training.engine.checkpoints import read, write_text, write_whole
 from depth_pose_training.engine.distributed import Distributed, join
 from depth_pose_training.learning import (
@@ -160,13 +161,12 @@ class Rounds:
         learn_inference(build(LearnInferenceOptions, self._file, "learn_inference", **values))
 
     def _argparse(self, module: Any, **values: Any) -> None:
-        step, argv = module.__name__.rsplit(".", 1)[-1], []
-        for name, value in values.items():
-            items = value if isinstance(value, list | tuple) else [value]
-            argv += ["--" + name.replace("_", "-"), *map(str, items)]
+        """Run a step whose options are defined by an argparse parser."""
+        step, parser = module.__name__.rsplit(".", 1)[-1], module.arguments()
         if self._file is not None:
-            argv += ["--config-file", str(self._file)]
-        module.run(argparse_options.parse(module.arguments(), step, argv))
+            step_options.apply(parser, step_options.read(self._file), step)
+        defaults = {a.dest: a.default for a in parser._actions if a.dest != "help"}
+        module.run(Namespace(**{**defaults, **values}))
 
 
 def carry_over(before: Path, folder: Path) -> None:
