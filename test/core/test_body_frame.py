@@ -33,7 +33,7 @@ def test_axes_are_a_rotation_whatever_the_joints():
         assert np.linalg.det(axes) == pytest.approx(1)
 
 
-def test_a_torso_without_extent_faces_the_camera():
+def test_degenerate_torso_faces_the_camera():
     origin, axes = body_frame(np.full((19, 3), 2.0, np.float32))
     np.testing.assert_allclose(origin, 2.0)
     np.testing.assert_array_equal(axes, body_frame(standing().joints)[1].round())

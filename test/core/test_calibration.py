@@ -66,7 +66,7 @@ def test_a_raw_image_without_distortion_uses_k_as_it_is(d):
         ("equidistant", [-0.02, 0.01, -0.004, 0.001]),
     ],
 )
-def test_distortion_is_undone_where_the_lens_put_it(model, d):
+def test_distortion_is_undone(model, d):
     """A point in space, projected through the lens, lies where the pinhole puts it afterwards."""
     message = info(distortion_model=model, d=d)
     calibration = calibrate(message, W, H, rectified=False)

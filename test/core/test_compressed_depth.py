@@ -43,7 +43,7 @@ def metres() -> np.ndarray:
         ("16UC1;compressedDepth rvl", "rvl"),
     ],
 )
-def test_millimetres_come_back_as_they_were(metres, format_, code):
+def test_millimetres_round_trip(metres, format_, code):
     pixels = np.nan_to_num(metres * 1000).astype(np.uint16)
     decoded = decode(format_, compressed_depth(pixels, code=code))
     assert decoded.dtype == np.float32
@@ -52,7 +52,7 @@ def test_millimetres_come_back_as_they_were(metres, format_, code):
 
 
 @pytest.mark.parametrize("code", ["png", "rvl"])
-def test_metres_come_back_as_exactly_as_they_were_quantized(metres, code):
+def test_metres_round_trip_within_quantization(metres, code):
     decoded = decode(f"32FC1; compressedDepth {code}", quantized(metres, code))
     assert not decoded[:5].any(), "NaN is sent as 0 and means nothing was measured"
     # One step of 1 / depth is 1 / a, so of depth at most depth^2 / a.
@@ -60,8 +60,8 @@ def test_metres_come_back_as_exactly_as_they_were_quantized(metres, code):
     assert (np.abs(decoded[5:] - metres[5:]) <= 1.01 * step).all()
 
 
-def test_our_png_is_one():
-    """Or the tests here would prove nothing."""
+def test_png_round_trip():
+    """The encoder of these tests writes valid files."""
     pixels = np.arange(WIDTH * HEIGHT, dtype=np.uint16).reshape(HEIGHT, WIDTH)
     read = cv2.imdecode(np.frombuffer(encode_png(pixels), np.uint8), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(read, pixels)
@@ -154,7 +154,7 @@ def test_bad_data_are_refused_with_a_reason(kind):
 
 
 @pytest.mark.parametrize("code", ["png", "rvl"])
-def test_a_bomb_is_not_unpacked(code):
+def test_oversized_payload_is_refused(code):
     """An image of a few bytes may claim to be of any size."""
     good, at, order = {"png": (GOOD, 12 + 16, ">"), "rvl": (GOOD_RVL, 12, "<")}[code]
     huge = bytearray(good)

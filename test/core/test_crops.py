@@ -16,7 +16,7 @@ CAMERAS = [
 
 
 @pytest.mark.parametrize("camera", CAMERAS)
-def test_every_pixel_shows_what_lies_on_its_ray(camera: Camera) -> None:
+def test_crop_pixels_sample_their_rays(camera: Camera) -> None:
     v, u = np.mgrid[0 : camera.height, 0 : camera.width]
     # A slanted surface: its depth says which image pixel a crop pixel was read from.
     depth = (2.5 + 0.001 * u + 0.0005 * v).astype(np.float32)
@@ -29,7 +29,7 @@ def test_every_pixel_shows_what_lies_on_its_ray(camera: Camera) -> None:
         assert values[y, x] == pytest.approx(expected, abs=0.0011)  # one pixel
 
 
-def test_a_person_has_the_same_size_at_any_distance_from_any_camera() -> None:
+def test_crop_scale_is_independent_of_distance_and_camera() -> None:
     for camera in CAMERAS:
         for z in (1.5, 3.0):
             depth = np.zeros((camera.height, camera.width), np.float32)
@@ -41,7 +41,7 @@ def test_a_person_has_the_same_size_at_any_distance_from_any_camera() -> None:
             assert sides == pytest.approx((45, 45), abs=3)  # 0.5 m at 11 mm a pixel
 
 
-def test_missing_depth_is_far_and_the_rest_is_clipped() -> None:
+def test_missing_depth_is_far_and_other_depth_is_clipped() -> None:
     depth = np.full((424, 512), np.nan, np.float32)
     depth[:200] = 0
     depth[200:212] = 0.5  # far too near
@@ -64,7 +64,7 @@ def test_space_and_pixels_round_trip() -> None:
     np.testing.assert_allclose(frame.from_space((0.3, -0.2, 2.2)), (87.5, 107.5), atol=1e-9)
 
 
-def test_millimetres_keep_what_the_network_sees() -> None:
+def test_crops_of_millimetre_images_are_unchanged() -> None:
     rng = np.random.default_rng(0)
     depth = rng.uniform(0.5, 6, (424, 512)).astype(np.float32)
     depth[rng.random(depth.shape) < 0.2] = 0
@@ -76,6 +76,6 @@ def test_millimetres_keep_what_the_network_sees() -> None:
     np.testing.assert_allclose(stored, direct, atol=0.0006 / crops.DEPTH_RANGE)
 
 
-def test_a_centre_behind_the_camera_is_refused() -> None:
+def test_centre_behind_the_camera_is_refused() -> None:
     with pytest.raises(ValueError, match="in front of the camera"):
         crops.frame_around((0, 0, -1))

@@ -39,7 +39,7 @@ def maps(people: list[tuple[int, int, float, float]]) -> DetectorOutput:
     return DetectorOutput(heat, offset, depth)
 
 
-def test_people_are_picked_surest_first_where_the_maps_say() -> None:
+def test_detections_are_decoded_highest_score_first() -> None:
     detections = decode_detections(
         maps([(10, 12, 2.0, 1.0), (20, 30, 3.0, 3.0)]), CAMERA, 4, 0.35, 6
     )
@@ -49,13 +49,13 @@ def test_people_are_picked_surest_first_where_the_maps_say() -> None:
     np.testing.assert_allclose(detections[0].centre, spine * (z - SPINE_TO_SURFACE) / z, atol=1e-6)
 
 
-def test_neighbours_of_a_maximum_and_the_same_person_twice_count_once() -> None:
+def test_nms_drops_neighbouring_maxima_and_duplicates() -> None:
     people = [(10, 12, 2.0, 2.0), (10, 13, 2.0, 1.0), (12, 14, 2.05, 0.5)]
     detections = decode_detections(maps(people), CAMERA, 4, 0.35, 6)
     assert len(detections) == 1
 
 
-def test_two_people_behind_each_other_are_two() -> None:
+def test_people_behind_each_other_are_kept() -> None:
     assert (
         len(decode_detections(maps([(10, 12, 2.0, 2.0), (10, 15, 3.0, 1.0)]), CAMERA, 4, 0.35, 6))
         == 2

@@ -42,7 +42,7 @@ def colored(image: np.ndarray) -> np.ndarray:
     return np.argwhere(saturation > 90)[:, ::-1]
 
 
-def test_near_is_lighter_than_far_and_missing_has_a_color_of_its_own():
+def test_colors_of_near_far_and_missing_depth():
     depth = np.array([[1.0, 2.0, 3.0, 0.0, np.nan]], np.float32)
     image = colorize(depth, near=1.0, far=3.0)
     assert image.shape == (1, 5, 3) and image.dtype == np.uint8
@@ -73,14 +73,14 @@ def test_bones_connect_the_joints():
     assert tuple(drawn()[v, u]) == LEFT
 
 
-def test_an_unsure_skeleton_is_thinner_and_fainter():
+def test_low_confidence_skeleton_is_thinner_and_fainter():
     sure, unsure = drawn(CONFIDENT), drawn(CONFIDENT - 0.01)
     assert 0 < np.count_nonzero(unsure.any(axis=2)) < np.count_nonzero(sure.any(axis=2))
     u, v = np.rint(standing().pixels[INDEX["Head"]]).astype(int)
     assert 0 < unsure[v, u].max() < 0.7 * sure[v, u].max()
 
 
-def test_joints_that_are_unknown_or_far_outside_do_no_harm():
+def test_nan_and_distant_joints_are_skipped():
     pixels = standing().pixels.astype(np.float64)
     pixels[INDEX["LeftHand"]] = np.nan
     pixels[INDEX["RightHand"]] = (1e12, -1e12)
@@ -112,7 +112,7 @@ def test_both_projections_have_one_scale():
     assert above[1] == pytest.approx(-side[0], abs=2) and above[0] == pytest.approx(0, abs=1)
 
 
-def test_a_side_view_has_the_size_asked_for_and_shows_the_surface():
+def test_side_view_size_and_content():
     points = np.array([[0.0, 0.0, 2.4], [9.0, 9.0, 9.0]])
     plain = side_view([person()], BOUNDS, size=(300, 200))
     dotted = side_view([person()], BOUNDS, points, size=(300, 200))
@@ -120,11 +120,11 @@ def test_a_side_view_has_the_size_asked_for_and_shows_the_surface():
     assert 1 <= np.count_nonzero((plain != dotted).any(axis=2)) <= 2
 
 
-def test_nobody_in_view_is_an_empty_grid():
+def test_side_view_without_people_is_a_grid():
     assert not len(colored(side_view([], BOUNDS)))
 
 
-def test_a_montage_keeps_every_image():
+def test_montage_keeps_every_image():
     images = [np.full((10, 20, 3), value, np.uint8) for value in (50, 100, 150)]
     sheet = montage(images, columns=2, gap=4)
     assert sheet.shape == (24, 44, 3)

@@ -142,7 +142,7 @@ def test_pose_with_low_mean_confidence_is_discarded(
     assert len(estimator.estimate_at(depth, CAMERA, [find])) == people
 
 
-def test_rejected_found_is_an_empty_list(estimator: PoseEstimator) -> None:
+def test_rejected_detections_give_an_empty_list(estimator: PoseEstimator) -> None:
     empty = np.zeros((424, 512), np.float32)
     assert estimator.estimate_at(empty, CAMERA, []) == []
     assert estimator.estimate(empty, CAMERA) == []

@@ -75,7 +75,7 @@ def test_compact_fcn_is_small_and_finer() -> None:
 
 @pytest.mark.parametrize("name", ["paper", "compact"])
 @pytest.mark.parametrize("displacement", [False, True])
-def test_contract_is_shared(name: str, displacement: bool) -> None:
+def test_fcns_share_one_output_format(name: str, displacement: bool) -> None:
     fcn = build_fcn(ModelConfig(fcn=name, displacement=displacement)).eval()  # type: ignore[arg-type]
     with torch.no_grad():
         output = fcn(torch.rand(1, 1, HEIGHT, WIDTH))

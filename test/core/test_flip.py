@@ -17,14 +17,14 @@ from depth_pose_ros.core.skeleton import EDGES, INDEX
 
 
 @pytest.mark.parametrize(("stride", "columns"), [(4, 44), (8, 22)])
-def test_cells_meet_cells(stride: int, columns: int) -> None:
+def test_flipped_cells_map_to_cells(stride: int, columns: int) -> None:
     crops = torch.rand(2, 1, HEIGHT, WIDTH)
     cells = crops[..., ::stride, ::stride]
     assert cells.shape[-1] == columns
     assert torch.equal(flip_crops(crops, stride)[..., ::stride, ::stride], cells.flip(-1))
 
 
-def test_a_body_that_is_seen_the_same_way_twice_stays() -> None:
+def test_averaging_equal_outputs_changes_nothing() -> None:
     """Left and right are exchanged by hand, joint by joint and edge by edge."""
     maps = FcnOutput(
         torch.randn(1, 19, 9, 7), torch.randn(1, 19, 9, 7), torch.randn(1, 54, 9, 7), True
@@ -52,7 +52,7 @@ def test_a_body_that_is_seen_the_same_way_twice_stays() -> None:
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
 @pytest.mark.parametrize("config", [compact(), paper()], ids=["compact", "paper"])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_runtimes_look_twice(backend: str, config: object, threads: int) -> None:
+def test_backends_apply_the_flip_test(backend: str, config: object, threads: int) -> None:
     if backend == "openvino":
         pytest.importorskip("openvino")
     torch.manual_seed(0)

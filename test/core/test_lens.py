@@ -36,9 +36,7 @@ FISH = [-0.02, 0.01, -0.004, 0.001]
         ("Kannala Brandt", FISH, FISHEYE, FISH, False),
     ],
 )
-def test_unambiguous_distortion_is_read_and_what_is_unusual_is_said(
-    model, d, kind, expected, is_usual
-):
+def test_usual_models_are_read_and_unusual_ones_are_logged(model, d, kind, expected, is_usual):
     lens = read_lens(model, d)
     assert lens is not None and lens.kind == kind
     np.testing.assert_array_equal(lens.coefficients, expected)
@@ -68,12 +66,12 @@ def test_no_distortion_needs_no_model(model, count):
         ("plumb_bob", [float("nan")] * 5, "not finite"),
     ],
 )
-def test_the_rest_is_refused_with_the_reason(model, d, reason):
+def test_other_models_are_refused_with_a_reason(model, d, reason):
     with pytest.raises(LensError, match=reason):
         read_lens(model, d)
 
 
-def test_the_name_makes_no_difference_to_the_rectified_image():
+def test_model_name_does_not_change_a_rectified_image():
     matrix = np.array(((91.0, 0, 64), (0, 91, 53), (0, 0, 1)))
     expected = cv2.initUndistortRectifyMap(
         matrix, np.array(EIGHT), np.eye(3), matrix, (128, 106), cv2.CV_32FC1

@@ -37,7 +37,7 @@ def test_tower_has_every_size_of_figure_5() -> None:
     assert _sizes(tower, torch.zeros(2, 1, 32, 32), isolated=True) == FIG_5
 
 
-def test_a_patch_in_its_place_gives_the_same_features() -> None:
+def test_patch_and_dense_features_are_equal() -> None:
     tower = Tower(1, ModelConfig().tower)
     assert patch_extent(32) == 49
     assert _sizes(tower, torch.zeros(2, 1, 49, 49), isolated=False)[-1] == FIG_5[-1]
@@ -160,7 +160,7 @@ def test_proposals_may_be_anywhere() -> None:
         assert torch.allclose(net(crops, pixels), plain, atol=1e-4)
 
 
-def test_a_patch_beyond_the_crop_is_far() -> None:
+def test_patch_outside_the_crop_is_far() -> None:
     crops = torch.zeros(1, 1, HEIGHT, WIDTH)
     patch = cut_patches(crops, torch.tensor([[[[0, HEIGHT - 1]]]]), 49)[0, 0, 0]
     assert (patch[:25, 24:] == 0).all()
@@ -168,7 +168,7 @@ def test_a_patch_beyond_the_crop_is_far() -> None:
     assert (patch[:, :24] == FAR).all()
 
 
-def test_template_half_is_kept_but_never_stale() -> None:
+def test_template_features_are_cached_and_invalidated() -> None:
     net = _net(shared=True)
     with torch.no_grad():
         first = net.template_half()

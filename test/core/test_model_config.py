@@ -21,7 +21,7 @@ def test_paper_has_no_extensions() -> None:
     assert not (config.shared_tower or config.heat_unary or config.displacement or config.person)
 
 
-def test_a_file_from_before_there_was_a_choice_has_the_blocks_of_then() -> None:
+def test_old_files_get_the_default_blocks() -> None:
     networks = [build_fcn(config) for config in (ModelConfig.from_json("{}"), compact())]
     assert all(isinstance(n, CompactFcn) for n in networks)
     assert [len(n.down16) - 1 for n in networks] == [2, 8]

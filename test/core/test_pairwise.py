@@ -18,7 +18,7 @@ def test_deformation_against_all_pairs_of_psi() -> None:
     assert torch.allclose(deformation(anchors, children, gamma), naive[..., 0])
 
 
-def test_single_precision_holds_far_from_the_camera() -> None:
+def test_float32_is_accurate_far_from_the_camera() -> None:
     """Millimetres count at 8 m, where squared coordinates are 64 square metres."""
     torch.manual_seed(0)
     anchors = torch.tensor([1.0, -1.0, 8.0]) + 0.1 * torch.randn(1, 3, 50, 3)

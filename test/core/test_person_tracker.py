@@ -11,19 +11,19 @@ def numbers(tracker, xs, stamp, options):
     return {round(float(p.pose.joints[0, 0]), 1): p.number for p in people}
 
 
-def test_a_number_stays_when_somebody_comes():
+def test_number_is_kept_when_another_person_enters():
     tracker, options = PersonTracker(), TrackerOptions()
     assert numbers(tracker, [0.5], 0.0, options) == {0.5: 0}
     assert numbers(tracker, [-0.5, 0.5], 0.1, options) == {-0.5: 1, 0.5: 0}
 
 
-def test_without_tracking_they_go_from_left_to_right():
+def test_without_tracking_numbers_go_left_to_right():
     tracker = PersonTracker()
     assert numbers(tracker, [0.5], 0.0, None) == {0.5: 0}
     assert numbers(tracker, [0.5, -0.5], 0.1, None) == {-0.5: 0, 0.5: 1}
 
 
-def test_tracking_that_is_switched_on_again_begins_anew():
+def test_tracking_restarts_when_enabled_again():
     tracker, options = PersonTracker(), TrackerOptions()
     numbers(tracker, [0.5, -0.5], 0.0, options)
     numbers(tracker, [0.5], 0.1, None)

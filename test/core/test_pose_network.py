@@ -150,7 +150,7 @@ def test_unary_is_the_weighted_sum_over_templates() -> None:
     assert network_without.heat_weight is None
 
 
-def test_bones_pull_joints_to_their_predicted_displacement() -> None:
+def test_pairwise_terms_favor_the_predicted_displacement() -> None:
     """With no unary, springs on the residual alone decide, within the windows."""
     network = _small(replace(compact(), readout="best"))
     pixels, _ = _plant(network)
@@ -170,7 +170,7 @@ def test_bones_pull_joints_to_their_predicted_displacement() -> None:
     assert (found - bones - 0.005)[:, :2].abs().max() < 0.0115
 
 
-def test_marginals_read_between_proposals() -> None:
+def test_marginals_give_positions_between_proposals() -> None:
     network = _small(compact())
     pixels, _ = _plant(network, torch.zeros(54))
     output = network.fcn(torch.zeros(1, 1, HEIGHT, WIDTH))
@@ -185,7 +185,7 @@ def test_marginals_read_between_proposals() -> None:
     assert torch.allclose(result.confidence, 0.75 * heat)
 
 
-def test_people_in_a_batch_do_not_touch() -> None:
+def test_people_in_a_batch_are_independent() -> None:
     for base in (paper(), compact()):
         network = _small(base)
         crops = torch.rand(3, 1, HEIGHT, WIDTH) * 2 - 1
@@ -227,7 +227,7 @@ def test_bad_input_is_named(
         _small(compact())(torch.zeros(crops), torch.zeros(frames), stage=stage)
 
 
-def test_the_score_is_the_person_heads_where_there_is_one() -> None:
+def test_score_comes_from_the_person_classifier() -> None:
     torch.manual_seed(0)
     network = PoseNetwork(replace(compact(), person=True)).eval()
     assert network.person is not None

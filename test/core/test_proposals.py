@@ -78,7 +78,7 @@ def test_read_maps_against_naive_bilinear() -> None:
         assert torch.allclose(values[b, k, i], naive)
 
 
-def test_smooth_reading_gives_parabolas_exactly() -> None:
+def test_smooth_interpolation_reproduces_parabolas() -> None:
     """The logarithm of a Gaussian, read between the cells of both networks' maps."""
     for stride, rows, columns in ((8, 28, 23), (4, 54, 44)):
         y, x = stride * torch.arange(rows), stride * torch.arange(columns)
@@ -89,7 +89,7 @@ def test_smooth_reading_gives_parabolas_exactly() -> None:
         assert torch.allclose(values, -((px - 81.3) ** 2 + (py - 97.7) ** 2) / 50.0, atol=1e-4)
 
 
-def test_smooth_reading_of_squares_is_that_of_their_pixels() -> None:
+def test_smooth_interpolation_of_windows_equals_that_of_pixels() -> None:
     maps = torch.randn(2, 3, 54, 44)
     centres = torch.rand(2, 3, 2) * torch.tensor([WIDTH, HEIGHT])
     pixels = window_pixels(centres, 17, HEIGHT, WIDTH)
@@ -97,7 +97,7 @@ def test_smooth_reading_of_squares_is_that_of_their_pixels() -> None:
     assert torch.allclose(read_smooth(maps, pixels, 4, side=17), expected, atol=1e-5)
 
 
-def test_smooth_reading_meets_the_cells_and_stays_finite_at_the_border() -> None:
+def test_smooth_interpolation_at_cells_and_borders() -> None:
     maps = torch.randn(1, 2, 54, 44)
     corners = torch.tensor([[0, 0], [172, 212], [175, 215]]).expand(1, 2, 3, 2)
     values = read_smooth(maps, corners, 4)
@@ -118,7 +118,7 @@ def _locate(crop: Tensor, pixels: Tensor, depth: float = 0.0) -> tuple[Tensor, T
     )
 
 
-def test_a_joint_lies_behind_the_surface_that_was_measured() -> None:
+def test_joint_lies_behind_the_measured_surface() -> None:
     crop = torch.full((1, 1, HEIGHT, WIDTH), 0.05 / DEPTH_RANGE)
     points, measured = _locate(crop, torch.tensor([[[[30, 70], [175, 215]]]]), depth=0.1)
     assert measured.all()
@@ -143,7 +143,7 @@ def test_unseen_joints_take_the_predicted_depth(value: float) -> None:
     assert points[0, 0, 0, 2] == pytest.approx(2.7)
 
 
-def test_wild_predictions_stay_in_front_of_the_camera() -> None:
+def test_extreme_predictions_stay_in_front_of_the_camera() -> None:
     crop = torch.full((1, 1, HEIGHT, WIDTH), FAR)
     points, _ = _locate(crop, torch.tensor([[[[30, 70]]]]), depth=-50.0)
     assert points[0, 0, 0, 2] == pytest.approx(MIN_DEPTH)

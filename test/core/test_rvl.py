@@ -66,7 +66,7 @@ IMAGES = {
 
 
 @pytest.mark.parametrize("kind", IMAGES)
-def test_images_come_back_as_they_were(kind):
+def test_round_trip(kind):
     image = IMAGES[kind]
     data = encode_rvl(image)
     decoded = decode(data, image.size)
@@ -75,7 +75,7 @@ def test_images_come_back_as_they_were(kind):
     np.testing.assert_array_equal(decoded.reshape(image.shape), image)
 
 
-def test_a_camera_s_image_comes_back_as_it_was():
+def test_round_trip_of_a_camera_image():
     image = next(iter(open_source(None, None, None))).depth[::2, ::2]
     np.testing.assert_array_equal(decode(encode_rvl(image), image.size), image.ravel())
 

@@ -31,7 +31,7 @@ def lies_under_skin(pose: Pose, depth: np.ndarray, joint: int) -> bool:
     return bool(len(seen)) and -0.05 < pose.joints[joint, 2] - float(np.median(seen)) < 0.3
 
 
-def test_both_people_of_the_clip_are_found_upright(estimator: PoseEstimator) -> None:
+def test_both_people_of_the_clip_are_upright(estimator: PoseEstimator) -> None:
     clip = builtin_clip()
     for frame in islice(clip, 0, 21, 20):
         depth = frame.depth.astype(np.float32) / 1000
@@ -44,7 +44,7 @@ def test_both_people_of_the_clip_are_found_upright(estimator: PoseEstimator) -> 
             assert y[INDEX["DownSpine"]] < y[INDEX["LeftFoot"]]
 
 
-def test_the_papers_model_finds_both_too() -> None:
+def test_paper_model_detects_both_people_of_the_clip() -> None:
     clip = builtin_clip()
     frame = next(iter(clip))
     poses = PoseEstimator.from_pretrained("paper", device="cpu").estimate(
@@ -58,7 +58,7 @@ def test_the_papers_model_finds_both_too() -> None:
 
 
 @pytest.mark.parametrize("distance", [1.5, 3.0])
-def test_an_empty_room_is_empty(estimator: PoseEstimator, distance: float) -> None:
+def test_empty_room_has_no_detections(estimator: PoseEstimator, distance: float) -> None:
     camera = Camera(365.0, 365.0, 255.5, 211.5, 512, 424)
     v = np.arange(424)[:, None] - camera.cy
     floor = np.where(v > 20, 1.2 * camera.fy / np.maximum(v, 1), np.inf)

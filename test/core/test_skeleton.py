@@ -18,7 +18,7 @@ def test_the_tree_spans_all_joints_from_the_head() -> None:
     assert reached == set(range(19))
 
 
-def test_mirroring_swaps_sides_and_keeps_the_tree() -> None:
+def test_flip_index_swaps_sides_and_keeps_the_tree() -> None:
     assert [FLIP_INDEX[FLIP_INDEX[k]] for k in range(19)] == list(range(19))
     assert FLIP_INDEX[INDEX["LeftHand"]] == INDEX["RightHand"]
     assert FLIP_INDEX[INDEX["Neck"]] == INDEX["Neck"]
@@ -39,6 +39,6 @@ def test_impossible_intrinsics_are_refused(values: tuple[float, ...]) -> None:
         Camera(*values, 512, 424)
 
 
-def test_an_all_zero_k_is_named() -> None:
+def test_all_zero_intrinsics_are_named() -> None:
     with pytest.raises(CameraError, match="all-zero K"):
         Camera(0.0, 0.0, 0.0, 0.0, 512, 424)

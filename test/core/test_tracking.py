@@ -36,7 +36,7 @@ def test_low_scores_need_a_second_detection():
     assert ids(tracker.update([unsure, sure], DT)) == [0, 1]
 
 
-def test_an_id_does_not_depend_on_order_or_place():
+def test_id_does_not_depend_on_order_or_position():
     tracker, steps = Tracker(), 60
     for i in range(steps):
         x = -0.8 + 1.6 * i / steps
@@ -46,7 +46,7 @@ def test_an_id_does_not_depend_on_order_or_place():
         assert depth == pytest.approx([2.0, 3.0], abs=0.1)
 
 
-def test_a_short_gap_is_bridged_and_a_longer_one_remembered():
+def test_short_gap_is_predicted_and_id_survives_a_longer_one():
     tracker = Tracker(TrackerOptions(predict_time=0.1, max_age=1.0))
     see(tracker, [[standing()]] * 10)
     bridged = tracker.update([], 10 * DT)
@@ -58,7 +58,7 @@ def test_a_short_gap_is_bridged_and_a_longer_one_remembered():
     assert ids(tracker.update([standing()], 30 * DT + 1.1)) == [1]
 
 
-def test_who_turns_back_while_hidden_is_known_again_and_a_ghost_is_not():
+def test_id_survives_a_turn_while_hidden_unlike_false_positives():
     tracker = Tracker()
     walk = [[standing(x=-1.0 + 1.2 * i * DT)] for i in range(30)]
     (seen,) = see(tracker, walk)
@@ -70,7 +70,7 @@ def test_who_turns_back_while_hidden_is_known_again_and_a_ghost_is_not():
     np.testing.assert_allclose(back.pose.joints, standing(x=there - 0.2).joints, atol=0.02)
 
 
-def test_time_that_goes_back_starts_anew():
+def test_backward_time_resets_the_tracker():
     tracker = Tracker()
     see(tracker, [[standing(x=-0.5), standing(x=0.5)]] * 3, start=100.0)
     tracker.update([standing(x=-0.5)], 99.5)  # late, or a clock put right
@@ -80,7 +80,7 @@ def test_time_that_goes_back_starts_anew():
     np.testing.assert_allclose(person.pose.joints, standing(x=0.5).joints, atol=1e-6)
 
 
-def test_reset_forgets():
+def test_reset_clears_all_tracks():
     tracker = Tracker()
     see(tracker, [[standing()]] * 3)
     tracker.reset()
@@ -95,7 +95,7 @@ def test_duplicates_get_no_id():
     assert ids(tracker.update([standing(x=1.0)], 10 * DT)) == [0, 1]
 
 
-def test_exchanged_arms_do_not_show():
+def test_swapped_arms_are_corrected():
     right, left = ([INDEX[side + name] for name in ARM] for side in ("Right", "Left"))
     tracker, pose = Tracker(), standing()
     see(tracker, [[pose]] * 10)
@@ -125,7 +125,7 @@ def test_pixels_are_the_filtered_joints():
 
 
 @pytest.mark.parametrize("stamp", [math.nan, math.inf])
-def test_a_stamp_must_be_a_time(stamp):
+def test_non_finite_stamp_is_refused(stamp):
     with pytest.raises(ValueError, match="stamp must be a finite number"):
         Tracker().update([], stamp)
 
@@ -163,7 +163,7 @@ def any_pose(draw):
     ),
     st.sampled_from((0.0, 1.0, 10.0)),
 )
-def test_whatever_comes_people_are_finite_and_distinct(frames, smoothing):
+def test_tracks_are_finite_and_distinct_for_any_input(frames, smoothing):
     tracker, stamp = Tracker(TrackerOptions(smoothing=smoothing)), 0.0
     for poses, step in frames:
         stamp += step

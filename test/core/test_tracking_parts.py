@@ -33,7 +33,7 @@ def naive_assignment(cost):
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_assignment_is_the_best_there_is(seed):
+def test_assignment_is_optimal(seed):
     rng = RNG(seed)
     cost = rng.uniform(0, 2, rng.integers(0, 4, 2))
     cost[rng.random(cost.shape) < 0.4] = np.inf
@@ -43,7 +43,7 @@ def test_assignment_is_the_best_there_is(seed):
     assert sum(cost[i, j] for i, j in pairs) == pytest.approx(total)
 
 
-def test_two_poses_on_one_person_are_one():
+def test_duplicate_poses_are_dropped():
     sure, unsure = standing(confidence=0.9), standing(x=0.05, confidence=0.7)
     other = standing(x=SAME_SPINE + 0.05, confidence=0.8)
     assert without_duplicates([unsure, other, sure]) == [sure, other]
@@ -76,7 +76,7 @@ def settled_bones():
     return bones
 
 
-def test_bone_lengths_settle_whatever_some_frames_say():
+def test_bone_lengths_converge_despite_outliers():
     bones = Bones()
     assert np.isnan(bones.length).all()
     for seed in range(60):
@@ -89,7 +89,7 @@ def test_bone_lengths_settle_whatever_some_frames_say():
     assert bones.difference(1.2 * BODY, SURE) > 0.02
 
 
-def test_bones_pull_the_unsure_joint_and_leave_the_sure_ones():
+def test_bone_lengths_move_low_confidence_joints_only():
     bones, joints, variance = settled_bones(), BODY.copy(), np.full(NUM_JOINTS, 1e-6)
     elbow, wrist = INDEX["LeftElbow"], INDEX["LeftWrist"]
     joints[wrist] += (joints[wrist] - joints[elbow]) * 1.0
@@ -103,7 +103,7 @@ def test_bones_pull_the_unsure_joint_and_leave_the_sure_ones():
     np.testing.assert_array_equal(Bones().pull(joints, variance), joints)  # nothing known yet
 
 
-def test_a_hand_at_a_neighbours_is_not_believed():
+def test_hand_on_another_person_is_rejected():
     bones, joints = settled_bones(), BODY.copy()
     for name in ("RightWrist", "RightHand"):
         joints[INDEX[name]] += (-0.6, 0.0, 0.0)
@@ -129,7 +129,7 @@ def test_steady_motion_is_followed_without_lag():
     np.testing.assert_allclose(filtered.velocity, np.tile(speed, (NUM_JOINTS, 1)), atol=0.1)
 
 
-def test_a_jump_is_believed_when_it_comes_twice():
+def test_jump_is_accepted_when_repeated():
     hand, dt = INDEX["RightHand"], 1 / 30
     filtered = JointFilter(BODY, SURE, 1.0)
     lively(filtered, BODY, dt, 30)
@@ -142,7 +142,7 @@ def test_a_jump_is_believed_when_it_comes_twice():
 
 
 @pytest.mark.parametrize("fps", [10, 30])
-def test_after_two_bad_frames_the_filter_settles(fps):
+def test_filter_recovers_from_two_bad_frames(fps):
     """Less than a jump, one to each side; what comes next is where it was."""
     filtered, aside = JointFilter(BODY, SURE, 1.0), np.array((0.0, 0.1, 0.0))
     lively(filtered, BODY, 1 / fps, 20)
@@ -153,7 +153,7 @@ def test_after_two_bad_frames_the_filter_settles(fps):
     np.testing.assert_allclose(filtered.position, BODY, atol=0.03)
 
 
-def test_what_is_not_measured_goes_with_the_body():
+def test_unmeasured_joints_move_with_the_body():
     dt = 1 / 30
     confidence = np.where(np.arange(NUM_JOINTS) == INDEX["LeftHand"], 0.0, 0.9)
     filtered = JointFilter(BODY, SURE, 1.0)
@@ -165,7 +165,7 @@ def test_what_is_not_measured_goes_with_the_body():
     assert filtered.variance[INDEX["LeftHand"]] > 10 * filtered.variance[INDEX["RightHand"]]
 
 
-def test_without_smoothing_the_measurement_comes_through():
+def test_without_smoothing_measurements_are_unchanged():
     filtered = JointFilter(BODY, SURE, 0.0)
     moved = BODY + RNG(0).normal(0, 0.03, BODY.shape)
     lively(filtered, moved, 1 / 30, 1)
@@ -173,7 +173,7 @@ def test_without_smoothing_the_measurement_comes_through():
     assert joint_filter.JUMP > 0.1
 
 
-def test_a_body_is_found_again_where_it_was_going():
+def test_track_is_recovered_at_its_predicted_position():
     body = BodyMotion(np.zeros(3))
     for step in range(1, 31):
         body.predict(1 / 30, seen=True)
@@ -187,7 +187,7 @@ def test_a_body_is_found_again_where_it_was_going():
 @pytest.mark.parametrize(
     "names", [("Wrist", "Hand"), ("Shoulder", "Elbow", "Wrist", "Hand"), ("Hip", "Knee", "Foot")]
 )
-def test_exchanged_limbs_are_put_right_and_believed_when_they_stay(names):
+def test_swapped_limbs_are_corrected_and_accepted_if_persistent(names):
     sides, dt = Sides(), 0.1
     limb = np.array([INDEX[s + n] for s in ("Left", "Right") for n in names])
     wrong = np.arange(NUM_JOINTS)
@@ -202,7 +202,7 @@ def test_exchanged_limbs_are_put_right_and_believed_when_they_stay(names):
     np.testing.assert_array_equal(own, wrong)
 
 
-def test_limbs_that_meet_are_left_alone():
+def test_touching_limbs_are_not_swapped():
     joints = BODY.copy()
     joints[INDEX["LeftHand"]] = joints[INDEX["RightHand"]] + 0.03
     noisy = joints + RNG(1).normal(0, 0.02, joints.shape)

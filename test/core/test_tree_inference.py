@@ -76,7 +76,7 @@ def test_sum_product_against_brute_force(
 @given(
     tree=trees(), counts=st.lists(st.integers(1, 4), min_size=5, max_size=5), seed=st.integers(0, 9)
 )
-def test_parts_may_differ_in_candidates(tree: Edges, counts: list[int], seed: int) -> None:
+def test_parts_may_have_fewer_proposals(tree: Edges, counts: list[int], seed: int) -> None:
     """Proposals masked by -inf do not exist."""
     n = 4
     unary, pairwise = _terms(tree, n, seed, batch=1)
@@ -116,7 +116,7 @@ def test_impossible_pairs_are_never_chosen() -> None:
         assert torch.isfinite(grad).all()
 
 
-def test_the_body_batched_against_looped() -> None:
+def test_batch_equals_loop() -> None:
     unary, pairwise = _terms(list(EDGES), 13, seed=0, batch=4)
     score, choice = max_sum(unary, pairwise, EDGES)
     log_partition, marginals = sum_product(unary, pairwise, EDGES, 0.7)
@@ -130,7 +130,7 @@ def test_the_body_batched_against_looped() -> None:
         assert torch.allclose(looped_marginals[0], marginals[b])
 
 
-def test_terms_may_be_made_when_they_are_needed() -> None:
+def test_lazy_pairwise_terms() -> None:
     unary, pairwise = _terms(list(EDGES), 7, seed=1)
     asked: list[int] = []
 
@@ -145,7 +145,7 @@ def test_terms_may_be_made_when_they_are_needed() -> None:
     assert torch.equal(choice, expected_choice)
 
 
-def test_score_is_the_sum_of_the_chosen_terms_and_so_are_its_gradients() -> None:
+def test_score_and_gradients_equal_the_sum_of_chosen_terms() -> None:
     unary, pairwise = (t.requires_grad_() for t in _terms(list(EDGES), 6, seed=2))
     score, choice = max_sum(unary, pairwise, EDGES)
     of_parts, of_edges = configuration_terms(unary, pairwise, EDGES, choice)
@@ -175,7 +175,7 @@ def test_marginals_are_the_log_partitions_gradient() -> None:
     assert torch.allclose(grad, marginals)
 
 
-def test_cold_marginals_are_the_best_configuration() -> None:
+def test_marginals_at_low_temperature_are_the_maximum() -> None:
     unary, pairwise = _terms(list(EDGES), 5, seed=6)
     _, choice = max_sum(unary, pairwise, EDGES)
     _, marginals = sum_product(unary, pairwise, EDGES, 1e-3)
@@ -183,7 +183,7 @@ def test_cold_marginals_are_the_best_configuration() -> None:
     assert marginals.amax(-1).min() > 0.99
 
 
-def test_loss_augmented_inference_finds_the_worst_offender() -> None:
+def test_loss_augmented_inference_against_brute_force() -> None:
     tree: Edges = [(0, 1), (0, 2)]
     unary, pairwise = _terms(tree, 4, seed=7, batch=1)
     loss = torch.rand(1, 3, 4, dtype=torch.float64) * 3
@@ -203,6 +203,6 @@ def test_loss_augmented_inference_finds_the_worst_offender() -> None:
         pytest.param([(0, 1), (7, 2)], id="no such parent"),
     ],
 )
-def test_what_is_not_a_tree_is_refused(tree: Edges) -> None:
+def test_non_trees_are_refused(tree: Edges) -> None:
     with pytest.raises(ValueError, match="not a tree over 3 parts"):
         max_sum(torch.zeros(1, 3, 2), torch.zeros(1, len(tree), 2, 2), tree)

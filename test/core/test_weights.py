@@ -1,14 +1,16 @@
-"""Weights on disk: round trip, and one clear complaint for everything that is not right."""
+"""Weights files: round trip, names of version 1, and errors."""
 
 import json
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from depth_pose_ros.core import weights
+from depth_pose_ros.core.models.detector import build_detector
 from depth_pose_ros.core.models.pose_network import PoseNetwork
 from depth_pose_ros.core.weights import WeightsError, load, resolve, save
 from helpers.tiny_model import CONFIG
@@ -61,7 +63,38 @@ def test_round_trip(model: PoseNetwork, file: Path) -> None:
     assert [p.name for p in file.parent.iterdir()] == [file.name]
 
 
-def test_what_half_precision_cannot_hold_stays_single(tmp_path: Path) -> None:
+def test_version_1_has_other_names(file: Path) -> None:
+    expected = load(file).state_dict()
+    with safe_open(file, framework="pt") as opened:
+        assert opened.metadata()["format_version"] == "2"
+    old = {new: old for old, new in weights._OLD_TENSORS.items()}
+    tensors = {old.get(key, key): tensor for key, tensor in load_file(file).items()}
+    assert set(weights._OLD_TENSORS) & set(tensors)
+    save_file(tensors, file, metadata=_metadata())
+    loaded = load(file).state_dict()
+    assert loaded.keys() == expected.keys()
+    assert all(torch.equal(loaded[key], expected[key]) for key in expected)
+
+
+@pytest.mark.parametrize("name", ["compact", "paper"])
+def test_shipped_files_of_version_1(name: str, tmp_path: Path) -> None:
+    shipped = resolve(name)
+    with safe_open(shipped, framework="pt") as opened:
+        assert opened.metadata()["format_version"] == "1"
+    assert weights.module_names(shipped) == ["detector", "pose"]
+    builders = {"pose": weights.build_pose, "detector": build_detector}
+    modules = weights.load_modules(shipped, builders)
+    configs = {key: modules[key].config.to_json() for key in builders}
+    copy = tmp_path / "copy.safetensors"
+    weights.save_modules(copy, {key: (modules[key], configs[key]) for key in builders})
+    for key, again in weights.load_modules(copy, builders).items():
+        assert again.config.to_json() == configs[key]
+        expected = modules[key].state_dict()
+        assert again.state_dict().keys() == expected.keys()
+        assert all(torch.equal(t, expected[k]) for k, t in again.state_dict().items())
+
+
+def test_values_beyond_float16_stay_float32(tmp_path: Path) -> None:
     model = PoseNetwork(CONFIG)
     with torch.no_grad():
         model.gamma.fill_(-1e5)
@@ -69,7 +102,7 @@ def test_what_half_precision_cannot_hold_stays_single(tmp_path: Path) -> None:
     assert (load(tmp_path / "steep.safetensors").gamma == -1e5).all()
 
 
-def test_other_networks_travel_along(model: PoseNetwork, tmp_path: Path) -> None:
+def test_file_holds_several_networks(model: PoseNetwork, tmp_path: Path) -> None:
     path = tmp_path / "both.safetensors"
     detector = nn.Linear(3, 2)
     weights.save_modules(
@@ -120,7 +153,7 @@ def test_newer_format(file: Path) -> None:
         load(file)
 
 
-def test_module_that_is_not_there(file: Path) -> None:
+def test_missing_module(file: Path) -> None:
     with pytest.raises(WeightsError, match="holds no 'detector' network, only: pose"):
         weights.load_modules(file, {"detector": lambda config: nn.Linear(1, 1)})
 
@@ -173,7 +206,7 @@ def test_resolve_by_name(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert resolve("tiny") == file
 
 
-def test_resolve_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resolve_lists_searched_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEPTH_POSE_MODELS", str(tmp_path / "mine"))
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path / "prefix"))
     with pytest.raises(WeightsError, match="no weights named 'giant'") as caught:
@@ -182,14 +215,14 @@ def test_resolve_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.Monkey
         assert place in str(caught.value)
 
 
-def test_a_file_without_calibration_leaves_confidence_as_it_is(file: Path) -> None:
+def test_file_without_calibration_keeps_confidence(file: Path) -> None:
     _rewrite(file, _metadata(), drop="pose.calibration")
     assert torch.equal(load(file).calibration, PoseNetwork(CONFIG).calibration)
     old = {k: t for k, t in PoseNetwork(CONFIG).state_dict().items() if k != "calibration"}
     PoseNetwork(CONFIG).load_state_dict(old)  # checkpoints too
 
 
-def test_a_tensor_is_replaced_and_the_rest_kept(file: Path, tmp_path: Path) -> None:
+def test_replace_keeps_other_tensors(file: Path, tmp_path: Path) -> None:
     calibration = torch.arange(38.0).reshape(19, 2)
     weights.replace(file, tmp_path / "new.safetensors", calibration=calibration)
     new, old = load(tmp_path / "new.safetensors"), load(file)

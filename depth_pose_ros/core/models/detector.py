@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from depth_pose_ros.core.models.config import ConfigError
 from depth_pose_ros.core.models.fcn import Residual
 
-#: Largest depth that matters, metres.
-FARTHEST = 8.0
+#: Depth is clamped to this, metres.
+MAX_DEPTH = 8.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class DetectorOutput(NamedTuple):
 
 
 class PersonDetector(nn.Module):
-    """A small residual encoder and decoder; sees people from 0.5 m to :data:`FARTHEST`.
+    """A small residual encoder and decoder; sees people from 0.5 m to :data:`MAX_DEPTH`.
 
     Attributes:
         stride: input pixels per cell.
@@ -96,7 +96,7 @@ class PersonDetector(nn.Module):
         """(B, H, W) metres, 0 where missing -> maps; H and W multiples of :attr:`multiple`."""
         known = (depth > 0).to(depth.dtype)
         near = known / depth.clamp(min=0.4)
-        x = torch.stack((depth.clamp(max=FARTHEST) / 4 - known, near, known), dim=1)
+        x = torch.stack((depth.clamp(max=MAX_DEPTH) / 4 - known, near, known), dim=1)
         c4 = self.down4(self.stem(x))
         c8 = self.down8(c4)
         p8 = self.up8(c8 + _double(self.lift8(self.down16(c8))))
