@@ -14,7 +14,7 @@ from benchmarks.timing import interleave, ratio
 from depth_pose_ros.core.models.config import compact
 from depth_pose_ros.core.models.fcn import FcnOutput, build_fcn
 from depth_pose_training.engine import winograd
-from depth_pose_training.learning.low_rank_fcn import FactoredPaperFcn
+from depth_pose_training.learning.low_rank_fcn import LowRankPaperFcn
 
 
 def step(fcn: nn.Module, crops: Tensor, mixed: bool = False) -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    plain = build_fcn(compact()) if args.fcn == "compact" else FactoredPaperFcn()
+    plain = build_fcn(compact()) if args.fcn == "compact" else LowRankPaperFcn()
     plain.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     faster = deepcopy(plain)
     winograd.use(faster)

@@ -7,8 +7,8 @@ set -euo pipefail
 P=".venv/bin/python"
 D="--data data/train data/train_d data/utd"; V="--validation data/val"; R=runs/paper; F="--fcn runs/paper_on/checkpoint.pt"; B=runs/before_paper
 $P -m depth_pose_training import_weights --weights before.safetensors --run $B
-$P -m depth_pose_training factorize_fcn --source $B --run runs/paper_factored $D
-OMP_NUM_THREADS=1 .venv/bin/torchrun --nproc-per-node 2 -m -- depth_pose_training train_fcn --fcn paper --factored --distributions --begin-from runs/paper_factored/checkpoint.pt \
+$P -m depth_pose_training factorize_fcn --source $B --run runs/paper_low_rank $D
+OMP_NUM_THREADS=1 .venv/bin/torchrun --nproc-per-node 2 -m -- depth_pose_training train_fcn --fcn paper --low-rank --distributions --begin-from runs/paper_low_rank/checkpoint.pt \
     --out runs/paper_on $D data/train_c data/utd $V --optimizer muon --rate 1.5e-3 --batch 24 --steps 4400 --seed 31 --precision bf16 --threads 1
 $P -m depth_pose_training multiply_out_fcn --source runs/paper_on --run $R
 cp $B/templates.pt $B/matchnet.pt $R

@@ -54,16 +54,16 @@ class LoopConfig:
 
 @dataclass(frozen=True)
 class Task(Generic[B]):
-    """What learns.
+    """A network, its optimizer and its loss.
 
     Attributes:
         model: whose parameters a checkpoint keeps.
-        module: what ``loss`` calls: the model, or a module that holds it; all its parameters that
-            learn take part in every step.
+        module: what ``loss`` calls: the model, or a module that holds it; all its trainable
+            parameters take part in every step.
         optimizer: of the model's parameters.
         loss: from the module (in parallel), a batch and the steps done: a scalar.
         validate: what is reported at a checkpoint; process 0 alone calls it.
-        picture: what TensorBoard shows at a checkpoint.
+        picture: image for TensorBoard at a checkpoint.
         after: called after every step, to keep parameters within their bounds.
     """
 
@@ -87,9 +87,9 @@ def add_arguments(
 
 
 def fit(
-    learner: Task[B],
-    stream: Loader[B],
-    plan: LoopConfig,
+    task: Task[B],
+    loader: Loader[B],
+    config: LoopConfig,
     files: Files,
     distributed: Distributed,
     logger: TensorBoardLogger,
@@ -105,36 +105,36 @@ def fit(
         TrainingError: the loss is not finite.
         CheckpointError: the checkpoint is of another network or optimizer.
     """
-    module = distributed.parallel(learner.module)
-    scaler = torch.amp.GradScaler(distributed.device.type, enabled=plan.precision == "fp16")
+    module = distributed.parallel(task.module)
+    scaler = torch.amp.GradScaler(distributed.device.type, enabled=config.precision == "fp16")
     state = distributed.broadcast(files.last)
-    step, place = (0, None) if state is None else _restore(learner, scaler, state)
+    step, loader_state = (0, None) if state is None else _restore(task, scaler, state)
     if distributed.is_main_process:
         files.forget_after(step)
         logger.forget_after(step)
-    last = min(plan.stop or plan.steps, plan.steps)
+    last = min(config.stop or config.steps, config.steps)
     started, since = time.monotonic(), step
     running = torch.zeros((), device=distributed.device)
-    batches = islice(stream.start(place, step), max(0, last - step))
-    parameters = [p for group in learner.optimizer.param_groups for p in group["params"]]
+    batches = islice(loader.start(loader_state, step), max(0, last - step))
+    parameters = [p for group in task.optimizer.param_groups for p in group["params"]]
     with tqdm(
-        total=plan.steps, initial=step, unit="step", disable=not distributed.is_main_process
+        total=config.steps, initial=step, unit="step", disable=not distributed.is_main_process
     ) as bar:
-        for batch, place in batches:
-            set_rate(learner.optimizer, plan.rate_at(step))
-            loss = learner.loss(module, to_device(batch, distributed.device), step)
-            learner.optimizer.zero_grad(set_to_none=True)
+        for batch, loader_state in batches:
+            set_rate(task.optimizer, config.rate_at(step))
+            loss = task.loss(module, to_device(batch, distributed.device), step)
+            task.optimizer.zero_grad(set_to_none=True)
             scaler.scale(loss).backward()
-            scaler.unscale_(learner.optimizer)
+            scaler.unscale_(task.optimizer)
             nn.utils.clip_grad_norm_(parameters, _CLIP)
-            scaler.step(learner.optimizer)
+            scaler.step(task.optimizer)
             scaler.update()
-            if learner.after is not None:
-                learner.after()
+            if task.after is not None:
+                task.after()
             step += 1
             running += loss.detach()
             bar.update()
-            if step % plan.every == 0 or step == last:
+            if step % config.every == 0 or step == last:
                 mean = float(processes.average(running)) / (step - since)
                 if not mean < float("inf"):
                     raise TrainingError(
@@ -143,16 +143,16 @@ def fit(
                 if distributed.is_main_process:
                     report = {
                         "step": step,
-                        **place,
+                        **loader_state,
                         "loss": round(mean, 5),
-                        "rate": plan.rate_at(step - 1),
+                        "rate": config.rate_at(step - 1),
                         "seconds": round(time.monotonic() - started, 1),
-                        **learner.validate(),
+                        **task.validate(),
                     }
-                    files.keep(report, _state(learner, scaler, step, place))
+                    files.keep(report, _state(task, scaler, step, loader_state))
                     logger.scalars(step, report)
-                    if learner.picture is not None:
-                        logger.picture(step, learner.picture)
+                    if task.picture is not None:
+                        logger.picture(step, task.picture)
                 running.zero_()
                 since = step
                 distributed.wait()
@@ -160,34 +160,34 @@ def fit(
 
 
 def _state(
-    learner: Task[B], scaler: torch.amp.GradScaler, step: int, place: dict[str, int]
+    task: Task[B], scaler: torch.amp.GradScaler, step: int, loader_state: dict[str, int]
 ) -> dict[str, Any]:
     return {
-        "model": learner.model.state_dict(),
-        "optimizer": learner.optimizer.state_dict(),
+        "model": task.model.state_dict(),
+        "optimizer": task.optimizer.state_dict(),
         "scaler": scaler.state_dict(),
         "step": step,
-        "place": place,
+        "place": loader_state,
     }
 
 
 def _restore(
-    learner: Task[B], scaler: torch.amp.GradScaler, state: dict[str, Any]
+    task: Task[B], scaler: torch.amp.GradScaler, state: dict[str, Any]
 ) -> tuple[int, dict[str, int] | None]:
-    """Steps done, and the place in the data where it was kept.
+    """Steps done, and the state of the loader at that step.
 
     A file of weights without an optimizer's state is where a new run starts from.
     """
     try:
-        learner.model.load_state_dict(state["model"])
+        task.model.load_state_dict(state["model"])
         if "optimizer" not in state:
             return 0, None
         step = int(state["step"])
         if ("momentum" in state["optimizer"]["param_groups"][0]) != (
-            "momentum" in learner.optimizer.param_groups[0]
+            "momentum" in task.optimizer.param_groups[0]
         ):
             raise ValueError("it was trained with another optimizer")
-        learner.optimizer.load_state_dict(state["optimizer"])
+        task.optimizer.load_state_dict(state["optimizer"])
     except (KeyError, RuntimeError, ValueError) as error:
         raise CheckpointError(
             "the run's checkpoint does not fit: resume with the options it was made with, or use "

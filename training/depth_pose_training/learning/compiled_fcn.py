@@ -8,7 +8,7 @@ from depth_pose_ros.core.models.fcn import FcnOutput
 
 
 class CompiledFcn(nn.Module):
-    """A compiled FCN in the place of a network's own, crop by crop."""
+    """A compiled FCN in place of a network's own, crop by crop."""
 
     def __init__(self, program: CompiledModel, like: nn.Module) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Factorizes the paper's FCN: ``python -m depth_pose_training factorize_fcn --help``.
 
-The inverse of multiply_out_fcn.  The low-rank FCN trains faster: ``train_fcn --fcn paper --factored
+The inverse of multiply_out_fcn.  The low-rank FCN trains faster: ``train_fcn --fcn paper --low-rank
 --begin-from``.  Each kernel gets a Tucker decomposition of its input and output channels (De
 Lathauwer et al., "A multilinear singular value decomposition", 2000), which is exact for kernels
 that multiply_out_fcn made.  Batch normalization gets the statistics of crops and cancels them.
@@ -19,7 +19,7 @@ from depth_pose_training.configs.cli import option, parse
 from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.engine.checkpoints import CheckpointError, read, write_whole
 from depth_pose_training.learning import run_folder
-from depth_pose_training.learning.low_rank_fcn import FactoredConv, FactoredPaperFcn, PositiveNorm
+from depth_pose_training.learning.low_rank_fcn import LowRankConv, LowRankPaperFcn, PositiveNorm
 
 
 def cut(kernel: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -46,8 +46,8 @@ def cut(kernel: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @torch.no_grad()
-def factor(plain: PaperFcn, crops: Tensor) -> tuple[FactoredPaperFcn, float]:
-    """The factored network that gives what the paper's gives.
+def factor(plain: PaperFcn, crops: Tensor) -> tuple[LowRankPaperFcn, float]:
+    """The low-rank network that gives what the paper's gives.
 
     Args:
         plain: the paper's network.
@@ -57,11 +57,11 @@ def factor(plain: PaperFcn, crops: Tensor) -> tuple[FactoredPaperFcn, float]:
         The network, and the least share of any kernel's energy that its factors keep: 1 where they
         are exact.
     """
-    made, least = FactoredPaperFcn(plain.displacement is not None).eval(), 1.0
+    made, least = LowRankPaperFcn(plain.displacement is not None).eval(), 1.0
     sources = (layer for layer in plain.features if isinstance(layer, nn.Conv2d))
     x = crops
     for layer in made.features:
-        if isinstance(layer, (FactoredConv, nn.Conv2d)):
+        if isinstance(layer, (LowRankConv, nn.Conv2d)):
             source = next(sources)
             scale, kept = _fill(layer, source.weight)
             least = min(least, kept)
@@ -73,14 +73,14 @@ def factor(plain: PaperFcn, crops: Tensor) -> tuple[FactoredPaperFcn, float]:
     return made, least
 
 
-def _fill(layer: FactoredConv | nn.Conv2d, kernel: Tensor) -> tuple[float, float]:
+def _fill(layer: LowRankConv | nn.Conv2d, kernel: Tensor) -> tuple[float, float]:
     """Give a layer a kernel in the size that it would begin with, for the optimizer's steps.
 
     Returns:
         What the kernel was multiplied by, and the share of its energy that was kept.
     """
     inner, kept = layer, 1.0
-    if isinstance(layer, FactoredConv):
+    if isinstance(layer, LowRankConv):
         up, whole, down = cut(kernel, layer.middle.in_channels)
         layer.up.weight.copy_(up[:, :, None, None])
         layer.down.weight.copy_(down[:, :, None, None])

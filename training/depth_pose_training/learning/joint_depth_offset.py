@@ -61,7 +61,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", type=Path, nargs="+", required=True, help="folders of training shards"
     )
-    parser.add_argument("--crops", type=int, default=4000, help="how many to look at")
+    parser.add_argument("--crops", type=int, default=4000, help="number of crops")
     return parser
 
 

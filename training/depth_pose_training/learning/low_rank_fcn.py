@@ -1,11 +1,11 @@
-"""The paper's FCN in factors: trains an order of magnitude faster, multiplies out to the same net.
+"""A low-rank form of the paper's FCN, which trains ten times as fast.
 
 The paper's network needs 15 G multiplications a crop, most of them in four wide 5 x 5 and 3 x 3
 convolutions.  Here each of these is a product of three linear ones (1 x 1 down to a few channels,
 k x k, 1 x 1 up) with nothing in between, and batch normalization follows every layer, after its
 pool where it has one.  Products of linear maps are linear and batch normalization with fixed
 statistics is too, and with scales above zero it commutes with pool and ReLU, so that
-:meth:`FactoredPaperFcn.multiply_out` gives the paper's nine layers exactly, as printed: only the
+:meth:`LowRankPaperFcn.multiply_out` gives the paper's nine layers exactly, as printed: only the
 weights' rank is limited, until the network is trained further in its own form.
 """
 
@@ -17,11 +17,11 @@ from torch.nn import functional as F
 
 from depth_pose_ros.core.models.fcn import FcnOutput, PaperFcn
 
-#: Rank of each factored layer, by its place among the paper's eight hidden convolutions.
+#: Rank of each low-rank layer, by its index among the paper's eight hidden convolutions.
 RANKS = {1: 40, 2: 72, 3: 96, 4: 96, 5: 96}
 
 
-class FactoredConv(nn.Module):
+class LowRankConv(nn.Module):
     """A k x k convolution of limited rank as three, all without bias."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, rank: int) -> None:
@@ -58,7 +58,7 @@ class PositiveNorm(nn.BatchNorm2d):
         )
 
 
-class FactoredPaperFcn(nn.Module):
+class LowRankPaperFcn(nn.Module):
     """The paper's FCN for training: low-rank layers and batch normalization.
 
     Attributes:
@@ -72,12 +72,12 @@ class FactoredPaperFcn(nn.Module):
         plain = PaperFcn(displacement)
         layers: list[nn.Module] = []
         plain_layers = list(plain.features)
-        for place, at in enumerate(
+        for index, at in enumerate(
             i for i, layer in enumerate(plain_layers) if isinstance(layer, nn.Conv2d)
         ):
             convolution = plain_layers[at]
             assert isinstance(convolution, nn.Conv2d)
-            layers.append(_factored(convolution, RANKS.get(place)))
+            layers.append(_low_rank(convolution, RANKS.get(index)))
             # What grows stays in order: a maximum may be taken before it is scaled and cut off at
             # zero, where there is a fourth of the work.
             if at + 2 < len(plain_layers) and isinstance(plain_layers[at + 2], nn.MaxPool2d):
@@ -97,10 +97,10 @@ class FactoredPaperFcn(nn.Module):
         """The paper's network that gives what this one gives in evaluation mode."""
         plain = PaperFcn(self.displacement is not None)
         targets = (layer for layer in plain.features if isinstance(layer, nn.Conv2d))
-        layers = [m for m in self.features if isinstance(m, (FactoredConv, nn.Conv2d))]
+        layers = [m for m in self.features if isinstance(m, (LowRankConv, nn.Conv2d))]
         norms = [m for m in self.features if isinstance(m, PositiveNorm)]
         for target, layer, norm in zip(targets, layers, norms, strict=True):
-            kernel = layer.product() if isinstance(layer, FactoredConv) else layer.weight
+            kernel = layer.product() if isinstance(layer, LowRankConv) else layer.weight
             assert norm.running_mean is not None
             assert norm.running_var is not None
             assert target.bias is not None
@@ -114,20 +114,20 @@ class FactoredPaperFcn(nn.Module):
         return plain.eval()
 
 
-def _factored(layer: nn.Conv2d, rank: int | None) -> nn.Module:
+def _low_rank(layer: nn.Conv2d, rank: int | None) -> nn.Module:
     kernel = layer.kernel_size[0]
     if rank is None:
         made: nn.Module = nn.Conv2d(
             layer.in_channels, layer.out_channels, kernel, padding=kernel // 2, bias=False
         )
     else:
-        made = FactoredConv(layer.in_channels, layer.out_channels, kernel, rank)
+        made = LowRankConv(layer.in_channels, layer.out_channels, kernel, rank)
     for part in made.modules():
         if isinstance(part, nn.Conv2d):
             nn.init.kaiming_normal_(part.weight, nonlinearity="linear")
     return made
 
 
-def is_factored(state: Mapping[str, Tensor]) -> bool:
-    """Whether a network's tensors are those of a :class:`FactoredPaperFcn`."""
+def is_low_rank(state: Mapping[str, Tensor]) -> bool:
+    """Whether a network's tensors are those of a :class:`LowRankPaperFcn`."""
     return any(name.endswith(".middle.weight") for name in state)

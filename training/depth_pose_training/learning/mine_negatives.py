@@ -53,7 +53,7 @@ def places(
 
 
 def sample(frame: LabelledFrame, centre: NDArray) -> CropSample:
-    """The crop round a place, without a joint."""
+    """A crop around a point, with no joints labelled."""
     at = crops.frame_around(centre)
     depth = cut_crop(frame.depth, frame.camera, at)
     nowhere = np.zeros((NUM_JOINTS, 3), np.float32)
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     made = list(samples(detector, args.data, args.frames, args.anywhere, args.seed))
     if not made:
-        raise UserError("these frames have no place without a person")
+        raise UserError("no crop without a person was found in these frames")
     order = np.random.default_rng(args.seed).permutation(len(made))
     for number, rows in enumerate(np.array_split(order, -(-len(made) // args.size))):
         write(args.out / f"shard_{number:05d}.npz", pack([made[i] for i in rows], []))

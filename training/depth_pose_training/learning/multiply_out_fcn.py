@@ -1,6 +1,6 @@
 """Converts the low-rank FCN to the paper's: ``python -m depth_pose_training multiply_out_fcn``.
 
-The result gives the same output as the network that ``train_fcn --fcn paper --factored`` trained
+The result gives the same output as the network that ``train_fcn --fcn paper --low-rank`` trained
 (:mod:`depth_pose_training.learning.low_rank_fcn`).  ``train_fcn --fcn paper`` continues training in
 the folder that this step writes.  The other steps take both forms and are faster with the low-rank
 one.
@@ -14,23 +14,23 @@ from depth_pose_ros.core.models.fcn import PaperFcn
 from depth_pose_training.configs.cli import option, parse
 from depth_pose_training.engine.checkpoints import CheckpointError, read, write_whole
 from depth_pose_training.learning import run_folder
-from depth_pose_training.learning.low_rank_fcn import FactoredPaperFcn
+from depth_pose_training.learning.low_rank_fcn import LowRankPaperFcn
 
 
 def multiply_out(source: Path) -> PaperFcn:
-    """The paper's network from a factored run's folder.
+    """The paper's network from a low-rank run's folder.
 
     Raises:
         CheckpointError: the folder's checkpoint is of another network.
     """
-    factored = FactoredPaperFcn().eval()
+    low_rank = LowRankPaperFcn().eval()
     try:
-        factored.load_state_dict(read(source / run_folder.FCN)["model"])
+        low_rank.load_state_dict(read(source / run_folder.FCN)["model"])
     except (KeyError, RuntimeError) as error:
         raise CheckpointError(
-            f"{source} does not hold what train_fcn --fcn paper --factored writes"
+            f"{source} does not hold what train_fcn --fcn paper --low-rank writes"
         ) from error
-    return factored.multiply_out()
+    return low_rank.multiply_out()
 
 
 @dataclass(frozen=True)

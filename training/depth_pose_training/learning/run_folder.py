@@ -22,7 +22,7 @@ from depth_pose_training.engine import step_options
 from depth_pose_training.engine.checkpoints import CheckpointError, read, write_text
 from depth_pose_training.engine.distributed import SINGLE_PROCESS, Distributed
 from depth_pose_training.errors import UserError
-from depth_pose_training.learning.low_rank_fcn import FactoredPaperFcn, is_factored
+from depth_pose_training.learning.low_rank_fcn import LowRankPaperFcn, is_low_rank
 
 CONFIG = "config.json"  #: the model's configuration
 FCN = "checkpoint.pt"  #: step 1, train_fcn
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compact, paper, or a JSON file; kept in the run folder, so the first step's counts",
     )
     parser.add_argument(
-        "--fcn", type=Path, help=f"step 1's checkpoint, --factored or not (default: <run>/{FCN})"
+        "--fcn", type=Path, help=f"step 1's checkpoint, --low-rank or not (default: <run>/{FCN})"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
@@ -152,9 +152,9 @@ def load_network(
     try:
         if paths[FCN].exists():
             state = read(paths[FCN])["model"]
-            if config.fcn == "paper" and is_factored(state):
+            if config.fcn == "paper" and is_low_rank(state):
                 # Gives the same maps sooner.
-                network.fcn = FactoredPaperFcn(config.displacement).eval()  # type: ignore[assignment]
+                network.fcn = LowRankPaperFcn(config.displacement).eval()  # type: ignore[assignment]
             network.fcn.load_state_dict(state)
         if paths[TEMPLATES].exists():
             _copy(network.matchnet.templates, read(paths[TEMPLATES])["templates"])
@@ -175,7 +175,7 @@ def load_network(
 
 def multiplied_out(network: PoseNetwork) -> PoseNetwork:
     """The network itself, its FCN as the node has it."""
-    if isinstance(network.fcn, FactoredPaperFcn):
+    if isinstance(network.fcn, LowRankPaperFcn):
         network.fcn = network.fcn.multiply_out()
     return network
 

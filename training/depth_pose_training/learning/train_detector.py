@@ -141,8 +141,8 @@ def detector_loss(output: DetectorOutput, batch: DetectorBatch, stride: int) -> 
     dy = (output.offset[:, None, 1] + y[..., :, None]).abs()
     dz = (output.depth[:, None] - batch.centre[..., 2, None, None]).abs()
     weight = gauss * near
-    place = ((0.2 * (dx + dy) + 3.0 * dz) * weight).sum() / average(weight.sum()).clamp(min=1)
-    return heat + place
+    offsets = ((0.2 * (dx + dy) + 3.0 * dz) * weight).sum() / average(weight.sum()).clamp(min=1)
+    return heat + offsets
 
 
 @torch.no_grad()
@@ -220,32 +220,36 @@ class FrameLoader:
         self, data: FrameSet, size: int, seed: int, distributed: Distributed, multiple: int
     ) -> None:
         self._data, self._size, self._seed = data, size, seed
-        self._rows, self._team, self._multiple = distributed.share(size), distributed, multiple
+        self._rows, self._distributed, self._multiple = (
+            distributed.share(size),
+            distributed,
+            multiple,
+        )
 
     def start(
-        self, place: Mapping[str, int] | None, step: int
+        self, state: Mapping[str, int] | None, step: int
     ) -> Iterator[tuple[DetectorBatch, SamplerState]]:
-        """See :class:`depth_pose_training.data.loader.Loader`."""
+        """See :class:`depth_pose_training.engine.loader.Loader`."""
         for number in count(step + 1):
             drawn = np.random.default_rng((self._seed, number))
             chosen = drawn.integers(0, len(self._data), self._size)[self._rows]
-            flips = np.random.default_rng((self._seed, number, self._team.rank))
+            flips = np.random.default_rng((self._seed, number, self._distributed.rank))
             yield self._data.batch(chosen, self._multiple, flips), {}
 
 
-def learner(
+def make_task(
     model: PersonDetector,
-    recipe: OptimizerConfig,
+    optimizer_config: OptimizerConfig,
     held_out: FrameSet,
     distributed: Distributed,
-    plan: LoopConfig,
+    loop_config: LoopConfig,
 ) -> Task[DetectorBatch]:
     """The network as :func:`depth_pose_training.engine.loop.fit` wants it."""
     model.to(distributed.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     winograd.use(model)
 
     def loss(module: nn.Module, batch: DetectorBatch, step: int) -> Tensor:
-        with distributed.autocast(plan.precision):
+        with distributed.autocast(loop_config.precision):
             output = module(batch.depth)
         return detector_loss(DetectorOutput(*(o.float() for o in output)), batch, model.stride)
 
@@ -255,7 +259,7 @@ def learner(
     def draw() -> Image:
         return picture(model, held_out, _THRESHOLD, distributed.device)
 
-    return Task(model, model, recipe.make(model), loss, report, draw)
+    return Task(model, model, optimizer_config.make(model), loss, report, draw)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -263,17 +267,19 @@ def run(args: argparse.Namespace) -> int:
     distributed = join(args.device)
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    recipe = OptimizerConfig(args.optimizer, args.rate, args.batch)
-    plan = LoopConfig(args.steps, args.checkpoint_every, recipe.rate, args.precision)
+    optimizer_config = OptimizerConfig(args.optimizer, args.rate, args.batch)
+    loop_config = LoopConfig(
+        args.steps, args.checkpoint_every, optimizer_config.rate, args.precision
+    )
     if distributed.is_main_process:
         step_options.save(args.out, "train_detector", args)
     data, held_out = FrameSet(*args.data), FrameSet(args.validation)
     begin = args.begin_from
     model = run_folder.load_detector(begin) if begin else PersonDetector(DetectorConfig())
     return loop.fit(
-        learner(model, recipe, held_out, distributed, plan),
-        FrameLoader(data, recipe.batch, args.seed, distributed, model.multiple),
-        plan,
+        make_task(model, optimizer_config, held_out, distributed, loop_config),
+        FrameLoader(data, optimizer_config.batch, args.seed, distributed, model.multiple),
+        loop_config,
         Files(args.out / run_folder.FCN, args.out / run_folder.FCN_LOG),
         distributed,
         TensorBoardLogger(
@@ -289,7 +295,11 @@ def arguments() -> argparse.ArgumentParser:
     add("--data", type=Path, nargs="+", required=True, help="folders of training shards")
     add("--validation", type=Path, required=True, help="folder of held-out shards")
     add("--out", type=Path, required=True, help="folder of checkpoints and log")
-    add("--begin-from", type=Path, help="checkpoint of a detector (of unpack, or of average)")
+    add(
+        "--begin-from",
+        type=Path,
+        help="checkpoint of a detector (training, import_weights, average_models)",
+    )
     add("--batch", type=int, default=16, help="frames per step, of all processes together")
     add("--optimizer", choices=OPTIMIZERS, default="muon")
     add("--rate", type=float, default=2e-3, help="highest learning rate")

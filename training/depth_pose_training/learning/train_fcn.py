@@ -37,18 +37,18 @@ from depth_pose_training.engine.tensorboard import Image, TensorBoardLogger
 from depth_pose_training.errors import UserError
 from depth_pose_training.learning import run_folder
 from depth_pose_training.learning.losses import fcn_loss, in_full, person_loss
-from depth_pose_training.learning.low_rank_fcn import FactoredPaperFcn
+from depth_pose_training.learning.low_rank_fcn import LowRankPaperFcn
 from depth_pose_training.learning.pictures import skeletons
 
 #: Standard deviation of the target Gaussians, crop pixels.
 SIGMA = {"compact": 5.0, "paper": 8.0}
 #: The paper's numbers (Sect. 5.1), and ours.
-RECIPES = {
+OPTIMIZERS_BY_FCN = {
     "compact": OptimizerConfig("muon", 2.5e-3, 24),
     "paper": OptimizerConfig("sgd", 0.01, 20),
 }
-_FACTORED = OptimizerConfig("adamw", 3e-3, 24)
-Fcn = CompactFcn | PaperFcn | FactoredPaperFcn
+_LOW_RANK = OptimizerConfig("adamw", 3e-3, 24)
+Fcn = CompactFcn | PaperFcn | LowRankPaperFcn
 _SHOWN = 6  # crops in TensorBoard's pictures
 
 
@@ -134,17 +134,17 @@ def read_head(path: Path) -> PersonClassifier:
     try:
         head.load_state_dict(read(path)["model"])
     except (KeyError, RuntimeError) as error:
-        raise CheckpointError(f"{path} is not what train_person writes") from error
+        raise CheckpointError(f"{path} is not what train_person_classifier writes") from error
     return head
 
 
-def learner(
+def make_task(
     model: Fcn,
-    recipe: OptimizerConfig,
+    optimizer_config: OptimizerConfig,
     held_out: CropDataset,
     sigma: float,
     distributed: Distributed,
-    plan: LoopConfig,
+    loop_config: LoopConfig,
     distributions: bool = False,
     head: PersonClassifier | None = None,
 ) -> Task[Batch]:
@@ -159,7 +159,7 @@ def learner(
     shown = _Distributions(model) if distributions else model
 
     def loss(module: nn.Module, batch: Batch, step: int) -> Tensor:
-        with distributed.autocast(plan.precision):
+        with distributed.autocast(loop_config.precision):
             output = module(batch.crops.contiguous(memory_format=torch.channels_last))
         output, judged = output if head is not None else (output, None)
         if distributions:
@@ -174,7 +174,7 @@ def learner(
         return picture(shown, held_out, distributed.device)
 
     module = model if head is None else _Judged(model, head)
-    return Task(model, module, recipe.make(model), loss, report, draw)
+    return Task(model, module, optimizer_config.make(model), loss, report, draw)
 
 
 def begin_from(model: nn.Module, start: Path) -> None:
@@ -199,19 +199,21 @@ def run(args: argparse.Namespace) -> int:
     distributed = join(args.device)
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    if args.factored and args.fcn != "paper":
-        raise UserError("only the paper's network has a factored form: add --fcn paper")
-    usual = _FACTORED if args.factored else RECIPES[args.fcn]
-    recipe = usual.changed(args.optimizer, args.rate, args.batch)
-    plan = LoopConfig(args.steps, args.checkpoint_every, recipe.rate, args.precision)
+    if args.low_rank and args.fcn != "paper":
+        raise UserError("only the paper's network has a low-rank form: add --fcn paper")
+    usual = _LOW_RANK if args.low_rank else OPTIMIZERS_BY_FCN[args.fcn]
+    optimizer_config = usual.changed(args.optimizer, args.rate, args.batch)
+    loop_config = LoopConfig(
+        args.steps, args.checkpoint_every, optimizer_config.rate, args.precision
+    )
     if distributed.is_main_process:
         step_options.save(args.out, "train_fcn", args)
     data, held_out = (
         CropDataset(*args.data, mapped=args.mapped),
         CropDataset(args.validation, mapped=True),
     )
-    if args.factored:
-        model: Fcn = FactoredPaperFcn()
+    if args.low_rank:
+        model: Fcn = LowRankPaperFcn()
     else:
         config = run_folder.named_config(args.fcn)
         up, fine = args.up_blocks, args.fine_blocks
@@ -224,15 +226,22 @@ def run(args: argparse.Namespace) -> int:
         if args.fcn != "compact":
             raise UserError("only the compact network has a person head: no --person with others")
         head = read_head(args.person)
-    made = learner(
-        model, recipe, held_out, SIGMA[args.fcn], distributed, plan, args.distributions, head
+    made = make_task(
+        model,
+        optimizer_config,
+        held_out,
+        SIGMA[args.fcn],
+        distributed,
+        loop_config,
+        args.distributions,
+        head,
     )
     if args.freeze_first:  # after the optimizer has it, so that checkpoints stay alike
         next(m for m in model.modules() if isinstance(m, nn.Conv2d)).requires_grad_(False)
     return loop.fit(
         made,
-        CropLoader(data, recipe.batch, args.seed, distributed, args.workers),
-        plan,
+        CropLoader(data, optimizer_config.batch, args.seed, distributed, args.workers),
+        loop_config,
         Files(args.out / run_folder.FCN, args.out / run_folder.FCN_LOG),
         distributed,
         TensorBoardLogger(
@@ -268,14 +277,14 @@ def arguments() -> argparse.ArgumentParser:
         help="the same at stride 4 (fcn_fine_blocks)",
     )
     add(
-        "--factored",
+        "--low-rank",
         action="store_true",
         help="low-rank layers of the paper's network, ten times as fast; then multiply_out_fcn",
     )
     add(
         "--freeze-first",
         action="store_true",
-        help="leave the first convolution as it is: half the time of the factored network's step",
+        help="leave the first convolution as it is: half the time of the low-rank network's step",
     )
     add(
         "--distributions",

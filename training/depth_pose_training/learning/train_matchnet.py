@@ -58,7 +58,7 @@ _SHOWN = 6  # crops in TensorBoard's pictures
 
 
 class Match(nn.Module):
-    """MatchNet on a lattice of proposals, as the module that processes share."""
+    """MatchNet on a strided grid of proposals, as the module that processes share."""
 
     def __init__(self, matchnet: MatchNet) -> None:
         super().__init__()
@@ -147,14 +147,14 @@ def training_loss(
     phase: Tensor,
     cast: AbstractContextManager[object],
 ) -> Tensor:
-    """Eqn. 7 on a lattice of one batch's proposals.
+    """Eqn. 7 on a strided grid of one batch's proposals.
 
     Args:
         network: with its FCN.
         match: a :class:`Match` of its MatchNet, or that in parallel.
         batch: B crops.
         positives: see :class:`Settings`.
-        phase: (B, towers, 2) of the lattices.
+        phase: (B, towers, 2) of the strided grids.
         cast: mixed precision, of MatchNet alone.
     """
     with torch.no_grad():
@@ -167,17 +167,17 @@ def training_loss(
 
 
 def phase_of(step: int, batch: int, towers: int, seed: int, distributed: Distributed) -> Tensor:
-    """(B, towers, 2): this process's share of a step's lattice phases."""
+    """(B, towers, 2): this process's share of a step's phases of the strided grid."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
     return strided_phase(batch, towers, generator)[distributed.share(batch)].to(distributed.device)
 
 
 def train(
     network: PoseNetwork,
-    stream: Loader[Batch],
+    loader: Loader[Batch],
     held_out: CropDataset,
     settings: Settings,
-    plan: LoopConfig,
+    loop_config: LoopConfig,
     run: Path,
     seed: int,
     limit: int = 200,
@@ -187,11 +187,11 @@ def train(
 
     Args:
         network: with its FCN and templates.
-        stream: crops to learn from.
+        loader: crops to learn from.
         held_out: crops to validate on.
-        settings, plan: how, how long.
+        settings, loop_config: how, how long.
         run: folder of checkpoint and log.
-        seed: of the lattices.
+        seed: of the strided grids.
         limit: crops to validate on.
         distributed: this process among all.
 
@@ -208,10 +208,10 @@ def train(
         network.fcn.eval()
         network.matchnet.train()
         phase = phase_of(step, settings.batch, network.matchnet.towers, seed, distributed)
-        cast = distributed.autocast(plan.precision)
+        cast = distributed.autocast(loop_config.precision)
         return training_loss(network, module, batch, settings.positives, phase, cast)
 
-    learner = Task(
+    task = Task(
         network.matchnet,
         Match(network.matchnet),
         settings.make(network.matchnet),
@@ -223,7 +223,7 @@ def train(
     logger = TensorBoardLogger(
         run / run_folder.TENSORBOARD / "matchnet" if distributed.is_main_process else None
     )
-    return loop.fit(learner, stream, plan, files, distributed, logger)
+    return loop.fit(task, loader, loop_config, files, distributed, logger)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -234,19 +234,27 @@ def run(args: argparse.Namespace) -> int:
         args.run, config, args.fcn, need=(run_folder.FCN, run_folder.TEMPLATES)
     )
     usual = PAPER if config.fcn == "paper" else COMPACT
-    recipe = usual.changed(args.optimizer, args.rate, args.batch)
+    optimizer_config = usual.changed(args.optimizer, args.rate, args.batch)
     positives = args.positives if args.positives is not None else usual.positives
-    settings = Settings(recipe.optimizer, recipe.rate, recipe.batch, positives)
-    plan = LoopConfig(args.steps, args.checkpoint_every, recipe.rate, args.precision)
-    stream = CropLoader(
-        CropDataset(*args.data, mapped=True), recipe.batch, args.seed, distributed, args.workers
+    settings = Settings(
+        optimizer_config.optimizer, optimizer_config.rate, optimizer_config.batch, positives
+    )
+    loop_config = LoopConfig(
+        args.steps, args.checkpoint_every, optimizer_config.rate, args.precision
+    )
+    loader = CropLoader(
+        CropDataset(*args.data, mapped=True),
+        optimizer_config.batch,
+        args.seed,
+        distributed,
+        args.workers,
     )
     return train(
         network,
-        stream,
+        loader,
         CropDataset(args.validation, mapped=True),
         settings,
-        plan,
+        loop_config,
         args.run,
         args.seed,
         args.validation_crops,

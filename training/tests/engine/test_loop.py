@@ -27,7 +27,7 @@ from depth_pose_training.engine.distributed import (
     Precision,
 )
 from depth_pose_training.engine.loop import LoopConfig, Task
-from depth_pose_training.learning import train_fcn
+from depth_pose_training.learning import pictures, train_fcn
 from training_helpers import distributed_program
 from training_helpers.stick_figures import write_figures
 
@@ -161,13 +161,13 @@ def fit_line(
 
     model = Line()
     kind = torch.optim.SGD if optimizer == "sgd" else torch.optim.AdamW
-    learner = Task(
+    task = Task(
         model, model, kind(model.parameters(), 0.1),
         loss or (lambda module, batch, step: (module.slope - batch.x).square()), dict,
     )  # fmt: skip
     files = Files(tmp_path / "line.pt", tmp_path / "line.jsonl")
     loop.fit(
-        learner,
+        task,
         Points(),
         LoopConfig(steps, 2, 0.1, precision),
         files,
@@ -235,11 +235,11 @@ def test_weights_alone_are_where_a_new_run_starts(tmp_path: Path) -> None:
 
 def test_pictures_show_the_truth_above_the_estimate(folder: Path) -> None:
     batch = CropDataset(folder).batch(np.arange(2))
-    picture = tensorboard.skeletons(batch, batch.pixels)
+    picture = pictures.skeletons(batch, batch.pixels)
     height = picture.shape[0] // 2 - 2
     assert np.array_equal(picture[:height], picture[-height:])
     # Drawn where the joints are: with another estimate only the lower half differs.
-    other = tensorboard.skeletons(batch, batch.pixels + 9)
+    other = pictures.skeletons(batch, batch.pixels + 9)
     assert np.array_equal(other[:height], picture[:height])
     assert not np.array_equal(other[-height:], picture[-height:])
     u, v = (2 * batch.pixels[0, 0].numpy() + 0.5).round().astype(int)

@@ -1,4 +1,4 @@
-"""The factored form of the paper's network."""
+"""The low-rank form of the paper's network."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from depth_pose_training.engine.checkpoints import CheckpointError, read, write_
 from depth_pose_training.errors import UserError
 from depth_pose_training.learning import factorize_fcn, run_folder, train_fcn
 from depth_pose_training.learning import multiply_out_fcn as command
-from depth_pose_training.learning.low_rank_fcn import FactoredPaperFcn, PositiveNorm
+from depth_pose_training.learning.low_rank_fcn import LowRankPaperFcn, PositiveNorm
 from training_helpers.stick_figures import write_figures
 
 
-def _with_statistics(displacement: bool) -> FactoredPaperFcn:
+def _with_statistics(displacement: bool) -> LowRankPaperFcn:
     torch.manual_seed(3)
-    net = FactoredPaperFcn(displacement)
+    net = LowRankPaperFcn(displacement)
     for module in net.modules():
         if isinstance(module, PositiveNorm):
             assert module.running_mean is not None
@@ -32,11 +32,11 @@ def _with_statistics(displacement: bool) -> FactoredPaperFcn:
 
 @torch.no_grad()
 def test_product_is_the_papers_network_exactly() -> None:
-    factored = _with_statistics(displacement=True)
-    plain = factored.multiply_out()
+    low_rank = _with_statistics(displacement=True)
+    plain = low_rank.multiply_out()
     assert type(plain) is PaperFcn
     crop = torch.randn(1, 1, 72, 64)
-    ours, theirs = factored(crop), plain(crop)
+    ours, theirs = low_rank(crop), plain(crop)
     assert ours.displacement is not None
     assert theirs.displacement is not None
     for a, b in zip(ours[:3], theirs[:3], strict=True):
@@ -51,17 +51,17 @@ def test_far_fewer_numbers_to_train() -> None:
     def count(net: nn.Module) -> int:
         return sum(p.numel() for p in net.features.parameters())  # type: ignore[union-attr]
 
-    assert count(FactoredPaperFcn()) < count(PaperFcn()) / 5
+    assert count(LowRankPaperFcn()) < count(PaperFcn()) / 5
 
 
 def test_a_factored_run_becomes_a_run_of_the_paper(tmp_path: Path) -> None:
-    source, run = tmp_path / "factored", tmp_path / "paper"
+    source, run = tmp_path / "low_rank", tmp_path / "paper"
     net = _with_statistics(displacement=False)
     write_whole(source / run_folder.FCN, {"model": net.state_dict()})
     command.main(["--source", str(source), "--run", str(run)])
     plain = PaperFcn()
     plain.load_state_dict(read(run / run_folder.FCN)["model"])
-    with pytest.raises(CheckpointError, match="--factored"):
+    with pytest.raises(CheckpointError, match="--low-rank"):
         command.multiply_out(run)
 
 
@@ -70,7 +70,7 @@ def test_other_steps_take_the_factors_as_they_are(tmp_path: Path) -> None:
     net = _with_statistics(displacement=False)
     write_whole(tmp_path / run_folder.FCN, {"model": net.state_dict()})
     network = run_folder.load_network(tmp_path, configs.paper())
-    assert type(network.fcn) is FactoredPaperFcn
+    assert type(network.fcn) is LowRankPaperFcn
     crop = torch.randn(1, 1, 72, 64)
     ours = network.fcn(crop).heat
     assert torch.equal(ours, net(crop).heat)
@@ -83,13 +83,13 @@ def test_other_steps_take_the_factors_as_they_are(tmp_path: Path) -> None:
 
 
 def test_only_the_papers_network_has_factors() -> None:
-    options = ["--fcn", "compact", "--factored", "--data", "x", "--validation", "x", "--out", "x"]
+    options = ["--fcn", "compact", "--low-rank", "--data", "x", "--validation", "x", "--out", "x"]
     with pytest.raises(UserError, match="--fcn paper"):
         train_fcn.run(train_fcn.arguments().parse_args(options))
 
 
 @torch.no_grad()
-def test_what_was_multiplied_out_is_factored_again_exactly() -> None:
+def test_factorization_inverts_multiply_out() -> None:
     plain = _with_statistics(displacement=True).multiply_out()
     crops = torch.randn(4, 1, 72, 64)
     again, kept = factorize_fcn.factor(plain, crops)
@@ -123,12 +123,12 @@ def test_a_run_of_the_paper_becomes_a_factored_one(tmp_path: Path) -> None:
     torch.manual_seed(1)
     data, plain, source = tmp_path / "data", PaperFcn(), tmp_path / "paper"
     write_figures(data, 6)
-    options = ["--source", str(source), "--run", str(tmp_path / "factored"), "--data", str(data)]
+    options = ["--source", str(source), "--run", str(tmp_path / "low_rank"), "--data", str(data)]
     with pytest.raises(FileNotFoundError):
         factorize_fcn.main(options)
     write_whole(source / run_folder.FCN, {"model": plain.state_dict()})
     factorize_fcn.main(options)
-    FactoredPaperFcn().load_state_dict(read(tmp_path / "factored" / run_folder.FCN)["model"])
+    LowRankPaperFcn().load_state_dict(read(tmp_path / "low_rank" / run_folder.FCN)["model"])
     write_whole(source / run_folder.FCN, {"model": CompactFcn().state_dict()})
     with pytest.raises(CheckpointError, match="paper's network"):
         factorize_fcn.main(options)

@@ -36,8 +36,8 @@ def folder(tmp_path: Path) -> Path:
 def test_augmented_joints_still_lie_under_their_marks(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(augmentation, "_AS_IT_IS", 1.0)  # depths are the labels here
-    monkeypatch.setattr(augmentation, "_NEIGHBOUR", 0.0)
+    monkeypatch.setattr(augmentation, "_UNCHANGED", 1.0)  # depths are the labels here
+    monkeypatch.setattr(augmentation, "_SECOND_PERSON", 0.0)
     data = CropDataset(folder)
     rng = np.random.default_rng(0)
     flipped = 0
@@ -189,7 +189,7 @@ def test_nobody_is_a_label_and_no_joint(folder: Path) -> None:
     assert person_loss(-sure, batch) > 8
 
 
-def test_streams_give_crops_that_are_cut_out_surroundings_and_neighbours(
+def test_crops_without_background_get_one_and_a_second_person(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def measured() -> list[float]:
@@ -197,10 +197,10 @@ def test_streams_give_crops_that_are_cut_out_surroundings_and_neighbours(
         batches = islice(stream.start(None, 0), 5)
         return [float((batch.crops < 1).float().mean()) for batch, _ in batches]
 
-    for name in ("_BLOCKED", "_SURROUNDED", "_NEIGHBOUR"):
+    for name in ("_OCCLUDED", "_BACKGROUND", "_SECOND_PERSON"):
         monkeypatch.setattr(augmentation, name, 0.0)
     alone = measured()
-    for name in ("_SURROUNDED", "_NEIGHBOUR"):
+    for name in ("_BACKGROUND", "_SECOND_PERSON"):
         monkeypatch.setattr(augmentation, name, 1.0)
         assert np.mean(measured()) > 1.5 * np.mean(alone)
         monkeypatch.setattr(augmentation, name, 0.0)
@@ -210,7 +210,7 @@ def test_the_papers_network_may_start_with_distributions(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = ["--data", str(folder), "--validation", str(folder), "--out", str(tmp_path / "run")]
-    options += ["--fcn", "paper", "--factored", "--batch", "2", "--checkpoint-every", "1"]
+    options += ["--fcn", "paper", "--low-rank", "--batch", "2", "--checkpoint-every", "1"]
     asked: list[bool] = []
 
     def loss(output: FcnOutput, batch: Batch, stride: int, sigma: float) -> FcnLoss:

@@ -73,7 +73,7 @@ def test_lattices_lie_in_their_windows_and_reach_all_of_them(side: int) -> None:
         pixels = strided_proposals(all_pixels, strided_phase(3, 1, generator))
         steps = pixels - pixels[:, :1, :1]
         assert (steps % STEP == 0).all()
-        # A window smaller than the lattice may lie between its pixels.
+        # A window smaller than the strided grid may lie between its pixels.
         reach = max(0, STEP - side)
         assert (pixels >= all_pixels.amin(2, keepdim=True)).all()
         assert (pixels <= all_pixels.amax(2, keepdim=True) + reach).all()
@@ -128,11 +128,11 @@ def test_matchnet_learns_to_tell_proposals_apart(data: CropDataset) -> None:
 def test_training_resumes_where_it_stopped(data: CropDataset, tmp_path: Path) -> None:
     def steps(count: int, total: int) -> dict:
         model = network(data)
-        stream, plan = (
+        loader, loop_config = (
             CropLoader(data, 4, 0, SINGLE_PROCESS),
             LoopConfig(total, 2, ADAMW.rate, stop=count),
         )
-        train_matchnet.train(model, stream, data, ADAMW, plan, tmp_path, seed=0, limit=2)
+        train_matchnet.train(model, loader, data, ADAMW, loop_config, tmp_path, seed=0, limit=2)
         return read(tmp_path / run_folder.MATCHNET)
 
     assert steps(2, 4)["step"] == 2
@@ -148,8 +148,10 @@ def test_training_resumes_where_it_stopped(data: CropDataset, tmp_path: Path) ->
 def test_the_papers_optimizer_is_its_sgd(data: CropDataset, tmp_path: Path) -> None:
     assert (train_matchnet.PAPER.rate, train_matchnet.PAPER.batch) == (0.1, 20)
     settings = replace(train_matchnet.PAPER, batch=2)
-    stream, plan = CropLoader(data, 2, 0, SINGLE_PROCESS), LoopConfig(1, 1, settings.rate)
-    train_matchnet.train(network(data), stream, data, settings, plan, tmp_path, seed=0, limit=2)
+    loader, loop_config = CropLoader(data, 2, 0, SINGLE_PROCESS), LoopConfig(1, 1, settings.rate)
+    train_matchnet.train(
+        network(data), loader, data, settings, loop_config, tmp_path, seed=0, limit=2
+    )
     (group,) = read(tmp_path / run_folder.MATCHNET)["optimizer"]["param_groups"]
     assert (group["momentum"], group["weight_decay"]) == (0.9, 0.0005)
 

@@ -50,11 +50,11 @@ def run(data: Path, out: Path) -> None:
     torch.manual_seed(distributed.rank)  # process 0's weights count
     fcn = PlainFcn()
     logger = TensorBoardLogger(None)
-    learner = train_fcn.learner(
+    task = train_fcn.make_task(
         fcn, OptimizerConfig("sgd", 0.01, BATCH), crops, 5.0, distributed, plan
     )  # type: ignore[arg-type]
     stream = CropLoader(crops, BATCH, 0, distributed)
-    loop.fit(learner, stream, plan, Files(out / "fcn.pt", out / "fcn.jsonl"), distributed, logger)
+    loop.fit(task, stream, plan, Files(out / "fcn.pt", out / "fcn.jsonl"), distributed, logger)
 
     network = PoseNetwork(TINY)
     network.fcn = MeanFcn()  # type: ignore[assignment]
