@@ -1,11 +1,9 @@
-"""Which of several run folders learned better: ``python -m depth_pose_training compare --help``.
+"""Compare run folders: all stages of each (the paper's ablation) on the same held-out crops.
 
-All stages of each (the paper's ablation) on the same held-out crops, so that Algorithm 1's rounds
-and joint fine-tuning can be told apart.
+Shows the effect of the rounds of Algorithm 1 and of end-to-end fine-tuning.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import torch
 from depth_pose_training.configs.cli import option, parse
 from depth_pose_training.data.batches import CropDataset
 from depth_pose_training.evaluation.labelled_crops import STAGES, evaluate
+from depth_pose_training.evaluation.report import markdown_table, write_json
 from depth_pose_training.learning import run_folder
 
 _NEED = (run_folder.FCN, run_folder.JOINT_DEPTH_OFFSET, run_folder.MATCHNET, run_folder.INFERENCE)
@@ -36,16 +35,15 @@ def compare(runs: Sequence[Path], data: CropDataset, limit: int) -> Results:
     return results
 
 
-def table(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
-    """The numbers as text."""
-    columns = list(next(iter(next(iter(results.values())).values())))
-    wide = max(len(run) for run in results) + len(max(STAGES, key=len)) + 4
-    lines = [" " * wide + "".join(f"{c:>13}" for c in columns)]
-    for run, stages in results.items():
-        for stage, numbers in stages.items():
-            cells = "".join(f"{numbers[c]:>13.2f}" for c in columns)
-            lines.append(f"{run + ', ' + stage:<{wide}}{cells}")
-    return "\n".join(lines)
+def table(results: Results) -> str:
+    """The numbers as text, a row per run folder and stage."""
+    rows = [
+        [f"{run}, {stage}", *(f"{value:.2f}" for value in numbers.values())]
+        for run, stages in results.items()
+        for stage, numbers in stages.items()
+    ]
+    columns = next(iter(next(iter(results.values())).values()))
+    return markdown_table(["run, stage", *columns], rows)
 
 
 @dataclass(frozen=True)
@@ -67,5 +65,4 @@ def main(argv: Sequence[str] | None = None) -> None:
     results = compare(args.runs, CropDataset(args.data, mapped=True), args.limit)
     print(table(results))
     if args.out is not None:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(results, indent=1) + "\n")
+        write_json(args.out, results)

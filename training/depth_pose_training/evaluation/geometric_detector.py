@@ -1,8 +1,8 @@
-"""Finding people by geometry: what the learned person detector is measured against.
+"""Detection of people by geometry: the baseline of the person detector.
 
-The usual recipe for depth cameras: planes are taken out (floor, walls, table tops), what is left
-falls apart where depth jumps, and a piece that measures what people measure is one.  Nothing is
-known of how the camera is mounted; what people measure is taken from labelled frames.
+Planes (floor, walls, table tops) are removed, the remaining points are segmented at depth
+discontinuities, and segments are classified by their size.  The pose of the camera is not used.
+The sizes of people are learned from labelled frames.
 """
 
 from collections.abc import Iterable
@@ -21,37 +21,37 @@ from depth_pose_training.errors import UserError
 
 Array = NDArray[np.float64]
 
-_FOCAL = 110.0  # pixels: what images are reduced to
+_FOCAL = 110.0  # pixels, focal length of the resized images
 _FAR = 8.0  # metres, maximum distance
-_PLANES = 5  # at most
-_TRIALS = 200  # triples of points tried for each plane
-_PLANE_AREA = 1.0  # square metres in sight of a plane worth taking out: more than a person shows
-_PLANE_METRES = 0.03  # half of a plane's thickness at 1 m; grows with distance, as noise does
-_MIN_TRIANGLE = 0.01  # square metres, twice the area of three points that make a plane
-_JUMP = 0.06  # metres between neighbouring pixels at 1 m that part two things; grows likewise
-_LEAST_AREA = 0.03  # square metres of a piece worth measuring
+_PLANES = 5  # maximum number of removed planes
+_TRIALS = 200  # random triples of points for each plane
+_PLANE_AREA = 1.0  # square metres, minimum visible area of a plane; a person has less
+_PLANE_METRES = 0.03  # maximum distance of points from a plane at 1 m; grows with depth
+_MIN_TRIANGLE = 0.01  # square metres, double area of three points that define a plane
+_JUMP = 0.06  # metres, minimum discontinuity between adjacent pixels at 1 m; grows with depth
+_MIN_AREA = 0.03  # square metres of a segment
 
 
 class GeometricDetector:
     """Detects people by the size and shape of segments.
 
     Args:
-        frames: labelled, to learn from what people and other things measure.
+        frames: labelled frames to learn the sizes of people and other objects from.
 
     Raises:
-        UserError: the frames have no people, or nothing else.
+        UserError: the frames have no people, or no other objects.
     """
 
     def __init__(self, frames: Iterable[LabelledFrame]) -> None:
         rows, people = [], []
         for frame in frames:
-            there = np.array([torso_centre(j) for j in frame.joints])
-            found, sizes = _measure(frame.depth, frame.camera)
+            people_centres = np.array([torso_centre(j) for j in frame.joints])
+            centres, sizes = _measure(frame.depth, frame.camera)
             rows.append(sizes)
-            people.append(match_people(found, there) >= 0)
+            people.append(match_people(centres, people_centres) >= 0)
         labels = np.concatenate(people or [np.zeros(0, bool)])
         if labels.all() or not labels.any():
-            raise UserError("to learn sizes from, frames with people and with other things needed")
+            raise UserError("the sizes need frames with people and with other objects")
         self._sizes = GaussianNB().fit(np.concatenate(rows), labels)
 
     def __call__(
@@ -66,15 +66,15 @@ class GeometricDetector:
         return [Detection(centres[i], float(scores[i])) for i in order if scores[i] >= threshold]
 
 
-def pieces(depth: NDArray[np.float32], camera: Camera) -> list[Array]:
-    """What is left of an image without its planes, parted where depth jumps.
+def segments(depth: NDArray[np.float32], camera: Camera) -> list[Array]:
+    """Segments of an image without its planes, split at depth discontinuities.
 
     Args:
         depth: (H, W) metres, 0 or NaN where missing.
         camera: its intrinsics.
 
     Returns:
-        (M, 3) metres, the points of every piece.
+        (M, 3) metres, the points of every segment.
     """
     rows, columns = np.nonzero((depth > 0) & (depth < _FAR))
     points = camera.back_project(np.stack((columns, rows), -1), depth[rows, columns])
@@ -99,25 +99,25 @@ def pieces(depth: NDArray[np.float32], camera: Camera) -> list[Array]:
 
 
 def _measure(depth: NDArray[np.float32], camera: Camera) -> tuple[Array, Array]:
-    """(N, 3) places of pieces, spines' middles if they were people, and (N, 4) log sizes."""
+    """(N, 3) torso centres of the segments, as if they were people, and (N, 4) log sizes."""
     depth, camera = resize_depth(depth, camera, _FOCAL, 1)
     pixel = 1 / (camera.fx * camera.fy)
-    places, sizes = [], []
-    for points in pieces(depth, camera):
+    centres, sizes = [], []
+    for points in segments(depth, camera):
         area = float((points[:, 2] ** 2).sum()) * pixel
-        if area < _LEAST_AREA or len(points) < 10:
+        if area < _MIN_AREA or len(points) < 10:
             continue
         middle = np.median(points, axis=0)
         _, _, axes = np.linalg.svd(points - middle, full_matrices=False)
         low, high = np.percentile((points - middle) @ axes.T, (5, 95), axis=0)
         spread = np.maximum(high - low, 0.01)
         sizes.append(np.log((area, *spread)))
-        places.append(middle * (1 + SPINE_TO_SURFACE / middle[2]))
-    return np.array(places).reshape(-1, 3), np.array(sizes).reshape(-1, 4)
+        centres.append(middle * (1 + SPINE_TO_SURFACE / middle[2]))
+    return np.array(centres).reshape(-1, 3), np.array(sizes).reshape(-1, 4)
 
 
 def _without_planes(points: Array, area: Array) -> NDArray[np.int64]:
-    """Indices of points (N, 3) that are on no large plane; each has its area (N,)."""
+    """Indices of the points (N, 3) outside large planes; ``area`` is (N,), of each point."""
     rest = np.arange(len(points))
     rng = np.random.default_rng(0)
     for _ in range(_PLANES):
@@ -132,7 +132,7 @@ def _without_planes(points: Array, area: Array) -> NDArray[np.int64]:
         some = own[::step]
         height = some @ normal.T - (normal * triple[:, 0]).sum(1)
         near = np.abs(height) < _thickness(some)[:, None]
-        near &= length > _MIN_TRIANGLE  # three points in a line lie in every plane
+        near &= length > _MIN_TRIANGLE  # collinear points define no plane
         best = int((area[rest][::step] @ near).argmax())
         on = np.abs((own - triple[best, 0]) @ normal[best]) < _thickness(own)
         if area[rest[on]].sum() < _PLANE_AREA:

@@ -26,6 +26,7 @@ from depth_pose_training.configs.groups import CommonOptions
 from depth_pose_training.data.batches import BackgroundCrops, CropDataset
 from depth_pose_training.data.datasets.synthetic import crop_frame
 from depth_pose_training.data.shards import HIDDEN, OUTSIDE, VISIBLE
+from depth_pose_training.errors import UserError
 from depth_pose_training.evaluation.pictures import side_by_side, worst
 from depth_pose_training.evaluation.plots import plot_curves, plot_per_joint
 from depth_pose_training.evaluation.report import markdown_table, write_json
@@ -112,9 +113,14 @@ def evaluate(
 ) -> tuple[dict[str, CropErrors], dict[str, NDArray[np.bool_]]]:
     """Errors of all stages; joints outside the image are left out.
 
+    Raises:
+        UserError: there are no crops.
+
     Returns:
         Errors by stage and of the best proposals; (N, 19) bool, the joints of each group.
     """
+    if not len(indices):
+        raise UserError("there are no crops to evaluate on")
     network.eval()
     estimates: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in (*STAGES, BEST)}
     pixels, joints, visible, weight = [], [], [], []

@@ -67,7 +67,7 @@ def draw(frame: LabelledFrame, pixels: NDArray[np.float64], caption: str) -> Mat
         caption: a line of text.
 
     Returns:
-        (H, W, 3) uint8 BGR, enlarged to be looked at.
+        (H, W, 3) uint8 BGR, enlarged to at least 720 rows.
     """
     texts = ((caption, (255, 255, 255)), ("truth", TRUTH), ("estimate", ESTIMATE))
     return overlay(frame, ((frame.target.pixels, TRUTH), (pixels, ESTIMATE)), texts)
@@ -99,12 +99,12 @@ def side_by_side(frame: LabelledFrame, pixels: NDArray[np.float64], caption: str
     grey = cv2.cvtColor(_grey(frame.depth[y0:y1, x0:x1]), cv2.COLOR_GRAY2BGR)
     grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
     images = []
-    for places, color, name in (
+    for points, color, name in (
         (frame.target.pixels, TRUTH, "truth"),
         (estimate, ESTIMATE, "estimate"),
     ):
         image = grey.copy()
-        _skeleton(image, (places - (x0, y0) + 0.5) * scale - 0.5, color)
+        _skeleton(image, (points - (x0, y0) + 0.5) * scale - 0.5, color)
         cv2.putText(image, name, (8, 44), cv2.FONT_HERSHEY_SIMPLEX, 0.6, color, 1)
         images.append(image)
     both = np.concatenate(images, axis=1)
@@ -123,11 +123,11 @@ def write_pictures(
     """Write PNGs ``label_00_key.png`` of chosen rows of the predictions, truth beside estimate.
 
     Args:
-        folder: where to; made if need be.
+        folder: output folder; created.
         frames: the dataset.
         indices: the dataset's index of every row of the predictions.
-        predictions: what was estimated.
-        rows: which rows to draw.
+        predictions: the estimates.
+        rows: rows to draw.
         label: first part of the names.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -148,12 +148,12 @@ def write_pictures(
 
 
 def _grey(depth: NDArray[np.float32]) -> NDArray[np.uint8]:
-    seen = depth > 0
-    if not seen.any():
+    known = depth > 0
+    if not known.any():
         return np.zeros(depth.shape, dtype=np.uint8)
-    near, far = np.percentile(depth[seen], (1, 99))
+    near, far = np.percentile(depth[known], (1, 99))
     shade = 1.0 - np.clip((depth - near) / max(far - near, 1e-3), 0.0, 1.0)
-    return np.where(seen, _BACKGROUND + shade * (255 - _BACKGROUND), 0).astype(np.uint8)
+    return np.where(known, _BACKGROUND + shade * (255 - _BACKGROUND), 0).astype(np.uint8)
 
 
 def _skeleton(image: MatLike, points: NDArray, color: tuple[int, int, int]) -> None:

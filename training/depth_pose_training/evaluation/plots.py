@@ -7,7 +7,7 @@ from depth_pose_ros.core.skeleton import JOINTS
 
 
 def plot_curves(summaries: Mapping[str, dict], path: Path) -> None:
-    """PDJ curves, a color per estimator; dashed as estimated, solid adapted to the dataset."""
+    """PDJ curves, a color per estimator; dashed for raw estimates, solid for adapted ones."""
     from matplotlib.figure import Figure  # only plots need matplotlib
 
     figure = Figure(figsize=(6, 4.5), layout="constrained")
@@ -26,7 +26,7 @@ def plot_curves(summaries: Mapping[str, dict], path: Path) -> None:
 
 
 def plot_per_joint(summaries: Mapping[str, dict], path: Path) -> None:
-    """Average PDJ of every joint as bars, one per estimator; adapted where an adapter is known."""
+    """Average PDJ of every joint as bars, one per estimator; of adapted estimates if available."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.5), layout="constrained")
@@ -36,8 +36,8 @@ def plot_per_joint(summaries: Mapping[str, dict], path: Path) -> None:
         joints = summary["adapted" if "adapted" in summary else "raw"]["joints"]
         heights = [joints[joint]["pdj_average"] for joint in JOINTS]
         bars = [(k, h) for k, h in enumerate(heights) if h is not None]
-        places = [k + (i - (len(summaries) - 1) / 2) * width for k, _ in bars]
-        axes.bar(places, [h for _, h in bars], width, color=f"C{i}", label=name)
+        positions = [k + (i - (len(summaries) - 1) / 2) * width for k, _ in bars]
+        axes.bar(positions, [h for _, h in bars], width, color=f"C{i}", label=name)
     axes.set_xticks(range(len(JOINTS)), JOINTS, rotation=45, ha="right")
     axes.set(ylim=(0, 1), ylabel="Average PDJ")
     axes.grid(axis="y", alpha=0.3)

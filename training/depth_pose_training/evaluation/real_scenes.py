@@ -8,18 +8,26 @@ folder without shows no people.  The folder of SMPLify-Kids has one ``.npz`` fil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import torch
+import yaml
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from depth_pose_ros.core.pose import Pose
 from depth_pose_ros.core.skeleton import INDEX, NUM_JOINTS
+from depth_pose_training.configs.cli import option, parse
+from depth_pose_training.configs.groups import CommonOptions
 from depth_pose_training.data.datasets.base import DatasetError, LabelledFrame, LabelledPerson
+from depth_pose_training.data.datasets.real_scenes import read_scenes
 from depth_pose_training.data.people import MATCH_DISTANCE, torso_centre
 from depth_pose_training.evaluation import pictures
+from depth_pose_training.evaluation.labelled_frames import load_estimator
 from depth_pose_training.evaluation.predictions import Estimator
-from depth_pose_training.evaluation.report import plain, ratio, results_table
+from depth_pose_training.evaluation.report import plain, ratio, results_table, write_json
 from depth_pose_training.learning import metrics
 
 Array = NDArray[np.float64]
@@ -186,3 +194,31 @@ def write_pictures(folder: Path, results: Sequence[SceneResult]) -> list[Path]:
             raise OSError(f"could not write {path}")
         paths.append(path)
     return paths
+
+
+@dataclass(frozen=True)
+class SceneOptions(CommonOptions):
+    """Options of the step."""
+
+    root: Path = option("folder of scenes")
+    split: str = option("subfolder of the root: train, validation, ...", "")
+    model: str = option("name or path of the weights; empty: the shipped model", "")
+    options: tuple[str, ...] = option("NAME=VALUE, options of EstimatorOptions", ())
+    pictures: Path | None = option("folder for pictures of frames with errors", None)
+    out: Path = option("JSON file of the results", Path("build/real_scenes.json"))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    args = parse(SceneOptions, argv, "real_scenes")
+    torch.set_num_threads(args.threads)
+    options: dict[str, Any] = {"device": "cpu", "threads": args.threads}
+    options |= {k: yaml.safe_load(v) for k, _, v in (o.partition("=") for o in args.options)}
+    frames = list(read_scenes(args.root, args.split))
+    results = evaluate(load_estimator(args.model, **options), tqdm(frames, unit="frame"))
+    summary = summarize(results)
+    print(table(summary))
+    header = {"model": args.model, "data": str(args.root / args.split), "options": options}
+    write_json(args.out, summary, command="real_scenes", **header)
+    if args.pictures is not None:
+        write_pictures(args.pictures, results)

@@ -126,7 +126,7 @@ def test_rounds_and_fine_tuning_are_compared_on_the_same_crops(
     runs = [str(folder / f"run/round_{n}") for n in (1, 2)]
     compare.main(["--runs", *runs, "--data", str(folder / "val"), "--limit", "2", "--threads", "1",
                   "--out", str(tmp_path / "numbers.json")])  # fmt: skip
-    written = json.loads((tmp_path / "numbers.json").read_text())
+    written = json.loads((tmp_path / "numbers.json").read_text())["results"]
     assert list(written) == runs
     shown = capsys.readouterr().out
     for run in runs:

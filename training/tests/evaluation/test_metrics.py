@@ -48,7 +48,7 @@ def random_case(seed, dimensions, frames=12):
 
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 2**31), top=st.sampled_from(("Neck", "UpperSpine")))
-def test_pdj_is_the_naive_count(seed, top):
+def test_pdj_equals_the_naive_count(seed, top):
     estimate, truth, valid = random_case(seed, 2)
     distances = metrics.normalized_distances(estimate, truth, valid, top)
     thresholds = (0.05, 0.1, 0.3)
@@ -66,7 +66,7 @@ def test_pdj_is_the_naive_count(seed, top):
 
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 2**31))
-def test_position_errors_are_the_naive_ones(seed):
+def test_position_errors_equal_the_naive_ones(seed):
     estimate, truth, valid = random_case(seed, 3)
     errors = metrics.position_errors(estimate, truth, valid)
     every, within = [], []
@@ -110,7 +110,7 @@ def test_threshold_itself_is_detected(standing):
     assert metrics.pdj(distances, (0.0999, 0.1)).tolist() == [0, 1]
 
 
-def test_unknown_joints_count_nowhere(standing):
+def test_unknown_joints_do_not_count(standing):
     truth, valid = standing.copy(), np.ones((1, NUM_JOINTS), dtype=bool)
     truth[0, INDEX["Head"]] = np.nan
     valid[0, INDEX["LeftHand"]] = False
@@ -136,7 +136,7 @@ def test_person_not_found_is_missed_but_has_no_error(standing):
     assert metrics.mean_average_precision(errors) == 0.5
 
 
-def test_frame_without_a_torso_is_left_out(standing):
+def test_frame_without_a_torso_is_skipped(standing):
     truth = np.concatenate((standing, standing))
     truth[1] = 5.0  # all joints in one pixel: no scale
     valid = np.ones((2, NUM_JOINTS), dtype=bool)
@@ -152,7 +152,7 @@ def test_nothing_measured_is_nan():
     assert math.isnan(metrics.mean_average_precision(nothing))
 
 
-def test_shapes_that_do_not_belong_together_are_refused(standing):
+def test_mismatching_shapes_are_rejected(standing):
     with pytest.raises(ValueError, match="do not belong together"):
         metrics.normalized_distances(standing, standing, np.ones((2, NUM_JOINTS)), "Neck")
     with pytest.raises(ValueError, match="pixels must be"):
@@ -191,10 +191,10 @@ def test_k2hgd_skeletons_are_in_our_order():
         for a, b in (("Elbow", "Wrist"), ("Wrist", "Hand"), ("Knee", "Foot")):
             joint = pixels[:, INDEX[side + a]]
             own = np.linalg.norm(joint - pixels[:, INDEX[side + b]], axis=1)
-            others = np.linalg.norm(joint - pixels[:, INDEX[other + b]], axis=1)
-            assert (own < others).mean() > 0.8
+            swapped = np.linalg.norm(joint - pixels[:, INDEX[other + b]], axis=1)
+            assert (own < swapped).mean() > 0.8
 
 
-def test_missing_annotations_are_named(tmp_path):
+def test_missing_annotations_are_reported(tmp_path):
     with pytest.raises(DatasetError, match=r"k2hpd_keypoints_train\.mat is missing"):
         K2hgdAnnotations.read(tmp_path)

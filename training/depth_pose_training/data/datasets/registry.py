@@ -1,6 +1,5 @@
 """All datasets by name, with their options."""
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,39 +83,6 @@ def open(name: str, root: str | Path | None, **options: Any) -> LabelledFrames:
         raise error if isinstance(error, DatasetError) else DatasetError(str(error)) from error
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of :func:`open` and of all datasets to a command line."""
-    add = parser.add_argument_group("dataset").add_argument
-    add("--data", choices=tuple(DATASETS), default="utd_mhad", help="dataset")
-    add("--root", type=Path, help="the dataset's folder")
-    add("--stride", type=int, help="every n-th frame")
-    add("--subjects", type=int, nargs="+", help="utd_mhad: subjects")
-    add("--actions", type=int, nargs="+", help="utd_mhad: actions (default: all)")
-    add(
-        "--min-consistent",
-        type=int,
-        help="utd_mhad: minimum number of the 20 joints that agree with the depth (default: 18)",
-    )
-    add(
-        "--trust",
-        choices=("all", "consistent"),
-        help="utd_mhad: all joints of a frame, or only those that agree with the depth",
-    )
-    add("--split", choices=("train", "test"), help="k2hgd, itop (default: test)")
-    add("--scale", type=float, help="k2hgd: metres per grey level of 8-bit images")
-    add("--view", choices=("side", "top"), help="itop (default: side)")
-    add("--kind", choices=("frames", "crops"), help="synthetic shards: whole frames or crops")
-    add("--people", type=int, help="synthetic shards: number of people in a frame")
-    add(
-        "--motion",
-        type=Path,
-        nargs="+",
-        help="synthetic: render frames with this motion capture instead of shards",
-    )
-    add("--count", type=int, help="synthetic, rendered: number of frames")
-    add("--generator", type=Path, help="synthetic, rendered: YAML file of the generator")
-
-
 @dataclass(frozen=True)
 class DatasetOptions:
     """Command-line options of :func:`open` and of all datasets."""
@@ -146,7 +112,7 @@ class DatasetOptions:
     generator: Path | None = option("synthetic, rendered: YAML file of the generator", None)
 
 
-def chosen(options: argparse.Namespace | DatasetOptions) -> dict[str, Any]:
+def chosen(options: DatasetOptions) -> dict[str, Any]:
     """Dataset options given on a command line, without ``--seed``."""
     names = sorted({name for kind in DATASETS.values() for name in kind.options} - {"seed"})
     values = {name: getattr(options, name) for name in names}
