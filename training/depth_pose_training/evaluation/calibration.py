@@ -93,7 +93,7 @@ def fit(confidence: Array, right: NDArray[np.bool_], known: NDArray[np.bool_]) -
 
 
 def _fit(z: Array, right: NDArray[np.bool_], centre: Array, strength: float) -> Array:
-    """(2,) log of the slope and offset that minimize the log loss plus ``strength`` times squared distance."""
+    """(2,) log slope and offset; minimizes log loss plus ``strength`` times squared distance."""
     sign = np.where(right, 1.0, -1.0)
 
     def loss(theta: Array) -> tuple[float, Array]:
