@@ -111,7 +111,9 @@ class PoseEstimator:
         Raises:
             DepthImageError: not a two-dimensional float image of the camera's size, or too small.
         """
-        depth = fill_sparse(_checked(depth, camera)).depth
+        depth = _checked(depth, camera)
+        cell = min(camera.fx, camera.fy) / self._detector.config.focal
+        depth = fill_sparse(depth, cell).depth
         limit = self.options.max_people
         # The pose network rejects some detections; weaker ones then take their places.
         detections = detect(

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 #: Share of the pixels with a measurement among those that have one in their 3 x 3 neighbourhood;
 #: below it an image is sparse.  Images of depth cameras have 0.8 to 0.99.
-MIN_DENSITY = 0.75
+MIN_DENSITY = 0.6
 #: A neighbourhood is large enough when the next larger one has less than 1 / this of its coverage.
 _SETTLED = 0.85
 _MAX_RADIUS = 6  # pixels
+#: Images whose pixels are not much smaller than those of the networks lose nothing by resampling.
+_MIN_CELL = 1.5  # pixels
 
 
 class FilledDepth(NamedTuple):
@@ -32,16 +34,17 @@ class FilledDepth(NamedTuple):
     radius: int
 
 
-def fill_sparse(depth: NDArray[np.float32]) -> FilledDepth:
+def fill_sparse(depth: NDArray[np.float32], cell: float) -> FilledDepth:
     """Fill the gaps of a sparse image with the nearest measurement; others are returned as given.
 
     Args:
         depth: (H, W) float32 metres, 0 or NaN where missing.
+        cell: pixels of the image for each pixel of the network's input.
     """
     valid = np.asarray(depth > 0, np.uint8)
     share = float(valid.mean())
     coverage = [share, _coverage(valid, 1)]
-    if share == 0 or share >= MIN_DENSITY * coverage[1]:
+    if cell < _MIN_CELL or share == 0 or share >= MIN_DENSITY * coverage[1]:
         return FilledDepth(depth, share, 0)
     radius = 1
     while radius < _MAX_RADIUS:

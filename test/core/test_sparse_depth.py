@@ -39,17 +39,24 @@ def thinned(depth: np.ndarray, kind: str) -> np.ndarray:
 
 
 def test_dense_images_are_returned_unchanged(frame: tuple[np.ndarray, Camera]) -> None:
-    filled = fill_sparse(frame[0])
+    filled = fill_sparse(frame[0], 3.0)
     assert filled.depth is frame[0]
     assert filled.radius == 0
     assert filled.valid == pytest.approx((frame[0] > 0).mean())
-    assert fill_sparse(np.zeros((50, 60), np.float32)).radius == 0
+    assert fill_sparse(np.zeros((50, 60), np.float32), 3.0).radius == 0
+
+
+def test_images_at_the_resolution_of_the_networks_are_not_filled(
+    frame: tuple[np.ndarray, Camera],
+) -> None:
+    sparse = thinned(frame[0], "rows")
+    assert fill_sparse(sparse, 1.2).depth is sparse
 
 
 @pytest.mark.parametrize("kind", ["rows", "columns", "0.5", "0.7"])
 def test_gaps_get_the_nearest_measurement(frame: tuple[np.ndarray, Camera], kind: str) -> None:
     sparse = thinned(frame[0], kind)
-    filled = fill_sparse(sparse)
+    filled = fill_sparse(sparse, 3.0)
     assert filled.radius >= 1
     measured = sparse > 0
     np.testing.assert_array_equal(filled.depth[measured], sparse[measured])

@@ -115,8 +115,13 @@ def loss(head: PersonClassifier, batch: Examples) -> Tensor:
     return F.binary_cross_entropy_with_logits(combined, batch.person)
 
 
-def fit(head: PersonClassifier, data: Examples, epochs: int, rate: float) -> None:
-    """Train the classifier in place."""
+def fit(
+    head: PersonClassifier, data: Examples, epochs: int, rate: float, standardize: bool = True
+) -> None:
+    """Train the classifier in place; ``standardize``: scale its inputs by the data."""
+    if standardize:
+        head.mean.copy_(data.context.mean(0))
+        head.scale.copy_(data.context.std(0).clamp(min=_MIN_SCALE))
     optimizer = torch.optim.AdamW(head.parameters(), rate, weight_decay=0.05)
     head.train()
     for _ in range(epochs):
@@ -181,10 +186,7 @@ def run(args: argparse.Namespace) -> None:
     head = PersonClassifier(data.context.shape[1])
     if args.begin_from is not None:
         head.load_state_dict(read(args.begin_from)["model"])
-    else:
-        head.mean.copy_(data.context.mean(0))
-        head.scale.copy_(data.context.std(0).clamp(min=_MIN_SCALE))
-    fit(head, data, args.epochs, args.rate)
+    fit(head, data, args.epochs, args.rate, standardize=args.begin_from is None)
     shift_threshold(head, args.score_threshold)
     entry = {
         "examples": len(data.person),

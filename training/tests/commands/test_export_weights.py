@@ -103,9 +103,9 @@ def test_a_file_is_taken_apart_again_and_steps_go_on_from_it(
     assert one == other
     assert once.keys() == again.keys()
     assert all(torch.equal(once[name], again[name]) for name in once)
-    with pytest.raises(run_folder.RunError, match="unpack into a new folder"):
+    with pytest.raises(run_folder.RunError, match="import into a new folder"):
         import_weights.import_file(first, out)
-    with pytest.raises(run_folder.RunError, match="unpack into a new folder"):
+    with pytest.raises(run_folder.RunError, match="import into a new folder"):
         import_weights.import_file(first, tmp_path / "other", detector)
     assert not (tmp_path / "other").exists()
     data = ["--data", str(folder / "train"), "--validation", str(folder / "val")]

@@ -62,7 +62,7 @@ def test_the_loss_is_of_the_score_that_the_estimator_makes() -> None:
         pose = head(batch.context).sigmoid()
         scores = [
             detection.combine_scores(float(f), float(p))
-            for f, p in zip(batch.find.sigmoid(), pose, strict=True)
+            for f, p in zip(batch.detection.sigmoid(), pose, strict=True)
         ]
         expected = torch.nn.functional.binary_cross_entropy(torch.tensor(scores), batch.person)
         torch.testing.assert_close(loss(head, batch), expected, atol=1e-5, rtol=1e-5)
@@ -101,7 +101,7 @@ def in_whole_numbers(options: list[str], folder: Path, run: Path) -> None:
     int8.write(folder / "out.int8.xml", model, fcn)
     train_person_classifier.main([*options, "--int8", str(folder / "out.int8.xml")])
     first, again = map(json.loads, (run / "person.jsonl").read_text().splitlines())
-    assert again["candidates"] == first["candidates"]
+    assert again["examples"] == first["examples"]
     mean = read(run / run_folder.PERSON)["model"]["mean"]
     torch.testing.assert_close(mean, learned["mean"], atol=0.02, rtol=0.02)
     int8.write(folder / "other.int8.xml", model, CompactFcn())
@@ -130,7 +130,7 @@ def test_the_command_and_the_weights_it_ends_in(
     train_person_classifier.main(options)
     entry = json.loads((run / "person.jsonl").read_text())
     # Twice, once mirrored, four frames with somebody and nobody, and five crops.
-    assert (entry["candidates"], entry["people"]) == (2 * (4 * 2 + 5), 2 * (4 + 5))
+    assert (entry["examples"], entry["people"]) == (2 * (4 * 2 + 5), 2 * (4 + 5))
 
     learned = read(run / run_folder.PERSON)["model"]
     made = run_folder.load_network(run, replace(TINY, person=True))
@@ -164,4 +164,4 @@ def test_crops_of_people_are_seen_from_both_sides(tmp_path: Path) -> None:
     with torch.no_grad():
         expected = torch.cat((fcn(images).context, fcn(images.flip(-1)).context))
     torch.testing.assert_close(seen.context, expected, atol=1e-4, rtol=1e-4)
-    assert seen.find.tolist() == [1.5] * 6 and seen.person.tolist() == [1.0] * 6
+    assert seen.detection.tolist() == [1.5] * 6 and seen.person.tolist() == [1.0] * 6
