@@ -56,8 +56,8 @@ class PersonTracker:
 def identify(poses: Sequence[Pose]) -> list[Person]:
     """Number the people of one frame from left to right.
 
-    A number stays with a person only while nobody enters, leaves or crosses.  Left-to-right order
-    changes less often than the order of score or distance.
+    A number stays with a person only while people do not enter, leave or cross.  Left-to-right
+    order changes less often than the order of score or distance.
     """
     ordered = sorted(poses, key=lambda pose: float(pose.joints[:, 0].mean()))
     return [Person(number, pose) for number, pose in enumerate(ordered)]

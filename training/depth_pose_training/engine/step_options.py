@@ -40,7 +40,7 @@ STEPS = (
 FILE = "options.yaml"
 _NOT_OPTIONS = ("help", "config_file")
 _KINDS: dict[Any, str] = {
-    int: "a whole number",
+    int: "an integer",
     float: "a number",
     Path: "a path",
     str: "text",

@@ -1,4 +1,4 @@
-"""Makes the FCN's whole-number version, and measures what that costs in accuracy.
+"""Quantization of the FCN to int8, and the loss of accuracy.
 
 ``python -m depth_pose_training quantize --help``.  Post-training quantization by NNCF: the ranges
 of the activations are those on crops the FCN was trained with.

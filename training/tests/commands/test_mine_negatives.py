@@ -1,4 +1,4 @@
-"""Crops of nobody."""
+"""Negative crops."""
 
 from pathlib import Path
 

@@ -155,13 +155,13 @@ def test_a_deeper_network_begins_as_the_one_it_begins_from(tmp_path: Path) -> No
 
 def test_the_network_learns_to_show_a_head_who_is_a_person(folder: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    nobody = make_shard(4, 1)
-    nobody.joints[:] = 0
-    (tmp_path / "nobody").mkdir()
-    shards.write(tmp_path / "nobody" / "shard_00000.npz", nobody)
+    negatives = make_shard(4, 1)
+    negatives.joints[:] = 0
+    (tmp_path / "negatives").mkdir()
+    shards.write(tmp_path / "negatives" / "shard_00000.npz", negatives)
     head = PersonClassifier(CompactFcn.contexts)
     write_whole(tmp_path / "person.pt", {"model": head.state_dict()})
-    options = ["--data", str(folder), str(tmp_path / "nobody"), "--validation", str(folder)]
+    options = ["--data", str(folder), str(tmp_path / "negatives"), "--validation", str(folder)]
     options += ["--out", str(tmp_path / "run"), "--batch", "8", "--checkpoint-every", "8"]
     train_fcn.main([*options, "--person", str(tmp_path / "person.pt"), "--steps", "24"])
     fcn = build_fcn(configs.compact())
@@ -170,7 +170,7 @@ def test_the_network_learns_to_show_a_head_who_is_a_person(folder: Path, tmp_pat
         train_fcn._Judged(fcn.train(), train_fcn.read_head(tmp_path / "person.pt"))(
             CropDataset(path).batch(np.arange(4)).crops
         )[1]
-        for path in (folder, tmp_path / "nobody")
+        for path in (folder, tmp_path / "negatives")
     ]
     assert logits[0].mean() > logits[1].mean()
     for bad in ({"model": {}}, {}):

@@ -49,7 +49,7 @@ def frame(*places: tuple[float, float, float] | None, asked: tuple[bool, ...]) -
 def test_a_find_is_a_person_nobody_or_not_said() -> None:
     found = np.array([(0.1, 0, 2), (0.3, 0, 2), (1.2, 0, 2), (3.0, 0, 2)])
     some = frame((0.0, 0.0, 2.0), (1.0, 0.0, 2.0), asked=(True, False))
-    # Twice the same person; somebody too hidden to be asked for; nobody.
+    # Twice the same person; a person too hidden to count; no person.
     np.testing.assert_array_equal(labels(found, some), [1, 1, np.nan, 0])
     np.testing.assert_array_equal(labels(found, frame(None, asked=(False,))), [0, 0, 0, 0])
     assert labels(np.empty((0, 3)), some).shape == (0,)
@@ -90,7 +90,7 @@ def test_a_lower_score_becomes_one_half() -> None:
     )
 
 
-def in_whole_numbers(options: list[str], folder: Path, run: Path) -> None:
+def with_int8_features(options: list[str], folder: Path, run: Path) -> None:
     """The same step by a compiled FCN."""
     from depth_pose_ros.core.backends import int8
     from depth_pose_ros.core.backends.openvino_models import FcnMaps, convert
@@ -129,7 +129,7 @@ def test_the_command_and_the_weights_it_ends_in(
     options += ["--validation", str(data), "--people", str(tmp_path / "crops"), "--threads", "1"]
     train_person_classifier.main(options)
     entry = json.loads((run / "person.jsonl").read_text())
-    # Twice, once mirrored, four frames with somebody and nobody, and five crops.
+    # Twice, once flipped: four frames with and without a person, and five crops.
     assert (entry["examples"], entry["people"]) == (2 * (4 * 2 + 5), 2 * (4 + 5))
 
     learned = read(run / run_folder.PERSON)["model"]
@@ -148,7 +148,7 @@ def test_the_command_and_the_weights_it_ends_in(
     assert weights.load(tmp_path / "out.safetensors").config.person
 
     if has_openvino():
-        in_whole_numbers(options, tmp_path, run)
+        with_int8_features(options, tmp_path, run)
 
     monkeypatch.setattr(train_person_classifier, "detect", lambda *_: [])
     with pytest.raises(UserError, match="has no detection"):
