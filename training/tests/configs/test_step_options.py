@@ -160,7 +160,7 @@ def test_what_the_user_can_mend_is_no_traceback(
     def main(argv: list[str]) -> None:
         raise kind("no shards in x")
 
-    monkeypatch.setattr(train_fcn, "main", main)
+    monkeypatch.setattr("depth_pose_training.commands.train_fcn.main", main)
     with pytest.raises(SystemExit) as stop:
         run_step(["train_fcn"])
     assert stop.value.code == "error: no shards in x"
